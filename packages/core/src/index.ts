@@ -1,0 +1,46 @@
+/**
+ * Words and contracts that every Calibrant package shares.
+ * @module
+ */
+
+export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
+export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
+export { toDtype, toF32 } from './convert.js';
+export { DTYPES, type DType, type DTypeInfo, dtypeInfo, type TypedArray } from './dtype.js';
+export { CalibrantError, type ErrorCode, type ErrorDetails, throwIfAborted } from './errors.js';
+export { type CodedFloat, decodeFloat, decodeOne, encodeFloat, encodeOne } from './float-codecs.js';
+export type { ByteSink, ByteSource, Checkpoint, OutputFolder, TensorInfo } from './io.js';
+export {
+  defineKernel,
+  type EmbeddedWasm,
+  type GpuJsVariant,
+  type InputSpec,
+  type Kernel,
+  type OperandRole,
+  type RowRange,
+  splitRows,
+  type WasmVariant,
+  type WgslVariant,
+} from './kernel.js';
+export { nearest } from './nearest.js';
+export * from './ops/index.js';
+export * from './plugins/contracts.js';
+export * from './plugins/define.js';
+export { parseOptions, parseRecipe, type Recipe, type RecipeInput, recipeSchema } from './plugins/recipe.js';
+export { createRegistry, type Registry } from './plugins/registry.js';
+export type { ProgressEvent, RunEvent, RunOptions, WarningEvent } from './progress.js';
+export { checkInputs, createReferenceBackend } from './reference-backend.js';
+export { createRng, type Rng } from './rng.js';
+export type {
+  AffineScheme,
+  AffineTensor,
+  BlockScheme,
+  BlockTensor,
+  FloatScheme,
+  FloatTensor,
+  Granularity,
+  QuantizedTensor,
+  TensorScheme,
+} from './scheme.js';
+export { affineSchemeName, parseAffineScheme } from './scheme-name.js';
+export { byteLength, describeSpec, elementCount, rows, type Tensor, type TensorSpec, tensor, view } from './tensor.js';

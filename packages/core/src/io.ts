@@ -1,0 +1,49 @@
+import type { Tensor, TensorSpec } from './tensor.js';
+
+/** Bytes that can be read at any position: a file, a remote object, a buffer. */
+export interface ByteSource {
+  /** For messages: a path or URL. */
+  readonly name: string;
+  readonly size: number;
+  /** Reads exactly `length` bytes; rejects with `CORRUPT_FILE` when the source ends before. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Bytes that are written at any position and become a file. */
+export interface ByteSink {
+  readonly name: string;
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Where a format writes its files. The pipeline makes the folder appear under its final name only when all is complete. */
+export interface OutputFolder {
+  create(name: string): Promise<ByteSink>;
+  writeText(name: string, text: string): Promise<void>;
+}
+
+export interface TensorInfo extends TensorSpec {
+  readonly name: string;
+  /** How the tensor is stored when that is not its dtype: `q4_K`, `pack-quantized int4`. */
+  readonly storage?: string;
+  /** Bytes on disk. */
+  readonly bytes: number;
+  readonly file: string;
+}
+
+/** Named tensors + config + side files, read lazily. Tensor names are Hugging Face's; quantized tensors read as f32. */
+export interface Checkpoint {
+  /** A path or Hub id, for messages. */
+  readonly name: string;
+  /** `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Reads a tensor or a range of its rows in its stored dtype (f32 when the storage is quantized). */
+  read(name: string, range?: { readonly start: number; readonly end: number }): Promise<Tensor>;
+  /** A side file (`tokenizer.json`, …) as text, or undefined when there is none. */
+  text(file: string): Promise<string | undefined>;
+  /** The names of the side files. */
+  readonly files: readonly string[];
+  close(): Promise<void>;
+}

@@ -1,0 +1,19 @@
+export {
+  dequantizeAffine,
+  type FitAttributes,
+  fitAffine,
+  type GridAttributes,
+  groupsPerRow,
+  roundAffine,
+  roundHalfEven,
+  schemeGroupSize,
+} from './affine.js';
+export { type AttentionAttributes, attention, type RopeAttributes, rope } from './attention.js';
+export { expectDtype, expectShape } from './check.js';
+export { inverseCholesky } from './cholesky.js';
+export { convert } from './convert.js';
+export { type ActivationKind, activation, add, erf, scale } from './elementwise.js';
+export { gather, type SliceAttributes, slice, transpose } from './layout.js';
+export { gram, linear, type MatmulAttributes, matmul, matmulSizes } from './matmul.js';
+export { layerNorm, rmsNorm, softmax } from './norms.js';
+export { packBits, unpackBits } from './packing.js';

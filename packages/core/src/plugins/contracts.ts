@@ -1,0 +1,185 @@
+import type { z } from 'zod';
+import type { Backend, BufferHandle } from '../backend.js';
+import type { ByteSource, Checkpoint, OutputFolder, TensorInfo } from '../io.js';
+import type { RunOptions } from '../progress.js';
+import type { AffineScheme, AffineTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
+import type { Tensor } from '../tensor.js';
+
+export type PluginKind = 'quantizer' | 'transform' | 'calibrator' | 'scheme' | 'format' | 'architecture' | 'backend' | 'metric';
+
+export interface PluginMeta {
+  /** One sentence for lists and `--help`. */
+  readonly description: string;
+  /** Paper or specification, with a link. */
+  readonly source?: string;
+  /** The package that provides it. */
+  readonly package: string;
+}
+
+export interface PluginBase<Kind extends PluginKind, Options = unknown> {
+  readonly specificationVersion: 'v1';
+  readonly kind: Kind;
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly meta: PluginMeta;
+  /** Defaults live here; the schema becomes `--help`, the recipe's JSON Schema and the docs table. */
+  readonly options: z.ZodType<Options>;
+}
+
+/** What a quantizer may ask the pipeline to observe at the input of a linear layer. */
+export type Need = 'hessian';
+
+/** Statistics of a linear's inputs. */
+export interface Observations {
+  /** `Σ x xᵀ · 2/n` over the n calibration tokens, f32 `[in, in]`, upper triangle valid. */
+  readonly hessian?: BufferHandle;
+  /** Tokens seen. */
+  readonly tokens: number;
+}
+
+/** One linear layer to quantize. */
+export interface LinearLayer {
+  /** Name of the weight tensor. */
+  readonly name: string;
+  /** f32 `[out, in]`, visible to all lanes; the caller frees it. */
+  readonly weight: BufferHandle;
+  readonly scheme: AffineScheme;
+  readonly observations?: Observations;
+}
+
+export interface QuantizerContext extends RunOptions {
+  readonly backend: Backend;
+  readonly warn: (message: string) => void;
+}
+
+export interface QuantizedLayer {
+  readonly tensor: AffineTensor;
+  /** Figures for the report: `dampPercent`, `error`, … */
+  readonly facts?: Readonly<Record<string, number | string | boolean>>;
+}
+
+/** The solver that picks codes under a scheme. */
+export interface Quantizer<Options = unknown> extends PluginBase<'quantizer', Options> {
+  readonly needs: readonly Need[];
+  quantize(layer: LinearLayer, options: Options, context: QuantizerContext): Promise<QuantizedLayer>;
+}
+
+/** Facts of the model that mixtures and formats decide by. */
+export interface ModelFacts {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly architecture: string;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Names of the weights of linear layers inside blocks: what a quantizer may work on. */
+  readonly linears: ReadonlySet<string>;
+}
+
+/** A grid, or a rule that gives each tensor its grid (a mixture such as Q4_K_M). */
+export interface Scheme<Options = unknown> extends PluginBase<'scheme', Options> {
+  /**
+   * The grid of each tensor that the output will hold, by the name that the format gave it.
+   * `undefined` leaves a tensor to the format (its float type).
+   */
+  assign(tensors: readonly OutputTensor[], facts: ModelFacts, options: Options): ReadonlyMap<string, TensorScheme | undefined>;
+}
+
+/** One tensor of the output, as planned by a format before anything is computed. */
+export interface OutputTensor {
+  /** Name in the output (`blk.0.attn_q.weight`, or the source's own). */
+  readonly name: string;
+  /** Name in the checkpoint; absent for tensors that the format makes (`constant`). */
+  readonly source?: string;
+  /** Row-major shape, `[out, in]`. */
+  readonly shape: readonly number[];
+  /** Output row r is source row `floor(r / period) · period + order[r mod period]`. */
+  readonly rowOrder?: { readonly period: number; readonly order: readonly number[] };
+  readonly constant?: Tensor;
+}
+
+export interface FormatInput {
+  readonly checkpoint: Checkpoint;
+  readonly facts: ModelFacts;
+  /** The recipe that made the output, saved with it. */
+  readonly recipe: unknown;
+}
+
+export interface PlannedTensor extends OutputTensor {
+  readonly scheme: TensorScheme;
+}
+
+/** Rows `[rowStart, rowStart + value.shape[0])` of a planned tensor. Every row arrives once, in any order of tensors, rows in order. */
+export interface EncodedRows {
+  readonly rowStart: number;
+  readonly value: QuantizedTensor;
+}
+
+export interface FormatWriter {
+  write(tensor: PlannedTensor, part: EncodedRows): Promise<void>;
+  /** Writes what is left (headers, config, tokenizer) and closes the files. Returns the main files' names. */
+  finish(): Promise<readonly string[]>;
+  /** Closes the files; the caller removes them. */
+  abort(): Promise<void>;
+}
+
+/** A layout on disk. */
+export interface Format<Options = unknown> extends PluginBase<'format', Options> {
+  /** Which grids it can hold, with a reason for a person when it cannot. */
+  accepts(scheme: TensorScheme): true | string;
+  /** Which tensors the output will hold, under which names. */
+  outputs(input: FormatInput, options: Options): Promise<readonly OutputTensor[]>;
+  /** The float type of a tensor that no scheme covers. */
+  floatScheme(tensor: OutputTensor, facts: ModelFacts, options: Options): TensorScheme;
+  open(input: FormatInput, plan: readonly PlannedTensor[], folder: OutputFolder, options: Options): Promise<FormatWriter>;
+  /** Whether it recognizes a model (from the names of files, the config and first bytes), and how to read it as a checkpoint in f32. */
+  readonly reader?: FormatReader;
+}
+
+export interface FormatReader {
+  /** A single-file model, recognized by its first bytes. */
+  openFile?(source: ByteSource, context: { backend: Backend }): Promise<Checkpoint | undefined>;
+  /** A folder that an ordinary reader opened; wraps it when its config names this format. */
+  openFolder?(checkpoint: Checkpoint, context: { backend: Backend }): Promise<Checkpoint | undefined>;
+}
+
+/** Rewrites weights so that the function stays and quantization gets easier. Applied block by block, before the quantizer. */
+export interface Transform<Options = unknown> extends PluginBase<'transform', Options> {
+  readonly needs: readonly Need[];
+  apply(
+    weights: Map<string, BufferHandle>,
+    observations: ReadonlyMap<string, Observations>,
+    options: Options,
+    context: QuantizerContext,
+  ): Promise<void>;
+}
+
+/** Turns a histogram of magnitudes into a clipping range. */
+export interface Calibrator<Options = unknown> extends PluginBase<'calibrator', Options> {
+  range(statistics: { min: number; max: number; histogram: Float64Array }, options: Options): { min: number; max: number };
+}
+
+/** How a family of checkpoints becomes embedding → blocks → head. `describe` gives the data that `@calibrant/transformer` runs. */
+export interface ArchitecturePlugin<Description = unknown> extends PluginBase<'architecture', Record<string, never>> {
+  /** Values of `model_type` or `architectures[0]` in config.json that it handles. */
+  readonly modelTypes: readonly string[];
+  describe(config: Readonly<Record<string, unknown>>): Description;
+}
+
+export interface BackendPlugin<Options = unknown> extends PluginBase<'backend', Options> {
+  /** Resolves to a reason for a person when it cannot run here. */
+  available(): Promise<true | string>;
+  create(options: Options): Promise<Backend>;
+}
+
+/** A measurement of a model against a text and (if given) its full-precision self. */
+export interface Metric<Options = unknown> extends PluginBase<'metric', Options> {
+  measure(input: { logits: Tensor; reference?: Tensor; targets: Int32Array }, options: Options): Promise<Record<string, number>>;
+}
+
+export type Plugin =
+  | Quantizer<any>
+  | Scheme<any>
+  | Format<any>
+  | Transform<any>
+  | Calibrator<any>
+  | ArchitecturePlugin<any>
+  | BackendPlugin<any>
+  | Metric<any>;

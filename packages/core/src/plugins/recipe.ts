@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { CalibrantError } from '../errors.js';
+import { nearest } from '../nearest.js';
+
+/** A plug-in by name, with its options: `"gptq"` or `{ "name": "gptq", "options": { "actOrder": true } }`. */
+const named = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((name) => ({ name, options: {} as Record<string, unknown> })),
+  z.strictObject({ name: z.string().min(1), options: z.record(z.string(), z.unknown()).default({}) }),
+]);
+
+const calibration = z.strictObject({
+  source: z.enum(['self', 'file', 'folder']).default('self').describe('self: text that the model generates; file or folder: your own text'),
+  path: z.string().optional().describe('the file or folder'),
+  samples: z.number().int().min(1).default(256).describe('sequences'),
+  length: z.number().int().min(2).default(512).describe('tokens per sequence'),
+  seed: z.number().int().min(0).default(0),
+});
+
+/** The schema of a recipe. `z.toJSONSchema(recipeSchema)` publishes it. */
+export const recipeSchema = z.strictObject({
+  version: z.literal('v1').default('v1'),
+  transforms: z.array(named).default([]),
+  quantizer: named.default({ name: 'rtn', options: {} }),
+  scheme: named.default({ name: 'int4-g128-asym', options: {} }).describe('int4-g128-asym, int8-channel-sym, Q4_K_M, ...'),
+  format: named.default({ name: 'gguf', options: {} }),
+  calibration: calibration.optional(),
+  keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
+  overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
+});
+
+/** What is composed: transforms ∘ quantizer ∘ scheme ∘ format, with the calibration set. */
+export type Recipe = z.output<typeof recipeSchema>;
+export type RecipeInput = z.input<typeof recipeSchema>;
+
+/**
+ * Checks a recipe and fills in the defaults.
+ *
+ * @throws CalibrantError `INVALID_RECIPE` that names the path and, for an unknown option, the nearest known one.
+ */
+export function parseRecipe(input: unknown): Recipe {
+  return parseOptions(recipeSchema, input, 'recipe');
+}
+
+/** Checks options by their schema; `what` starts the path in messages. */
+export function parseOptions<T>(schema: z.ZodType<T>, input: unknown, what: string): T {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = [what, ...issue.path.map(String)].join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(schema, issue.path);
+    const key = issue.keys[0];
+    const close = nearest(key, known);
+    throw new CalibrantError(
+      'INVALID_RECIPE',
+      `Unknown option "${path}.${key}".${close ? ` Did you mean "${close}"?` : ''}${known.length > 0 ? ` Known options here: ${known.join(', ')}.` : ''}`,
+      { option: `${path}.${key}` },
+    );
+  }
+  throw new CalibrantError('INVALID_RECIPE', `The option "${path}" is not valid: ${issue.message}.`, { option: path });
+}
+
+/** The keys of the object schema at a path, through unions, defaults and optionals. */
+function knownKeys(schema: unknown, path: readonly PropertyKey[]): string[] {
+  let node: any = schema;
+  const unwrap = () => {
+    for (;;) {
+      const def = node?._zod?.def ?? node?.def;
+      if (def?.innerType) node = def.innerType;
+      else if (def?.type === 'pipe') node = def.in;
+      else if (def?.type === 'union') node = def.options.find((o: { shape?: unknown }) => o.shape) ?? def.options[0];
+      else return;
+    }
+  };
+  unwrap();
+  for (const step of path) {
+    node = node?.shape?.[step] ?? node?.element ?? node?.valueType;
+    unwrap();
+  }
+  return node?.shape ? Object.keys(node.shape) : [];
+}

@@ -1,0 +1,4 @@
+/** First free address: operands are laid out from here on. */
+export function heapBase(): usize {
+  return __heap_base;
+}
