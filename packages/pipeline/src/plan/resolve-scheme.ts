@@ -1,0 +1,37 @@
+import {
+  CalibrantError,
+  nearest,
+  parseAffineScheme,
+  parseOptions,
+  type ModelFacts,
+  type OutputTensor,
+  type Registry,
+  type TensorScheme,
+} from '@calibrant/core';
+
+type Assignment = ReadonlyMap<string, TensorScheme | undefined>;
+
+/**
+ * The grid of each tensor under a scheme's name: an integer grid (`int4-g128-asym`) covers the weights of the linear layers inside
+ * blocks, a registered scheme (`Q4_K_M`) decides by itself.
+ */
+export function assignScheme(
+  scheme: { readonly name: string; readonly options: Readonly<Record<string, unknown>> },
+  outputs: readonly OutputTensor[],
+  facts: ModelFacts,
+  registry: Registry,
+): Assignment {
+  const affine = parseAffineScheme(scheme.name);
+  if (affine) return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? affine : undefined]));
+  const plugin = registry.find('scheme', scheme.name);
+  if (!plugin) {
+    const known = registry.list('scheme').map(({ name }) => name);
+    const close = nearest(scheme.name, known);
+    throw new CalibrantError(
+      'UNKNOWN_NAME',
+      `There is no scheme named "${scheme.name}".${close ? ` Did you mean "${close}"?` : ''} Known: ${[...known, 'and integer grids such as int4-g128-asym, int8-channel-sym, int3-tensor'].join(', ')}.`,
+      { option: 'recipe.scheme' },
+    );
+  }
+  return plugin.assign(outputs, facts, parseOptions(plugin.options, scheme.options, 'recipe.scheme.options'));
+}

@@ -1,0 +1,64 @@
+// Checks the rules of the workspace that no other tool knows: who may import whom, which packages stay free of Node, what each package must have.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { root } from './setup.mjs';
+
+/** Packages of ours that a package's source may import. Methods and formats import core alone. */
+const MAY_IMPORT = {
+  core: [],
+  kernels: ['core'],
+  'backend-cpu': ['core', 'kernels'],
+  'backend-webgpu': ['core', 'kernels'],
+  'plugin-kit': ['core'],
+  pipeline: ['core', 'calibrators', 'checkpoint', 'eval', 'transformer'],
+};
+const NODE_ALLOWED = new Set(['backend-cpu', 'pipeline', 'plugin-kit', 'tiny-llama']);
+const MAX_LINES = 300;
+const faults = [];
+
+for (const name of readdirSync(path.join(root, 'packages'))) {
+  const folder = path.join(root, 'packages', name);
+  const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  if (!existsSync(path.join(folder, 'README.md'))) faults.push(`packages/${name}: README.md is missing`);
+  if (!manifest.description) faults.push(`packages/${name}: package.json has no description`);
+  if (!manifest.private && !existsSync(path.join(folder, 'test'))) faults.push(`packages/${name}: has no tests`);
+  const allowed = new Set(MAY_IMPORT[name] ?? ['core']);
+  for (const file of sources(path.join(folder, 'src'))) checkFile(file, name, allowed, manifest);
+}
+for (const file of sources(path.join(root, 'apps/cli/src'))) checkLength(file, readFileSync(file, 'utf8'));
+
+for (const fault of faults) console.error(fault);
+console.log(faults.length === 0 ? 'structure: no fault' : `structure: ${faults.length} faults`);
+process.exit(faults.length === 0 ? 0 : 1);
+
+function checkFile(file, name, allowed, manifest) {
+  const text = readFileSync(file, 'utf8');
+  const where = path.relative(root, file);
+  checkLength(file, text);
+  for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)) {
+    if (specifier.startsWith('.')) continue;
+    const ours = /^@calibrant\/([^/]+)(\/.*)?$/.exec(specifier);
+    if (ours?.[2]) faults.push(`${where}: deep import of ${specifier}`);
+    if (ours && ours[1] !== name && !allowed.has(ours[1])) faults.push(`${where}: @calibrant/${name} may not import ${specifier}`);
+    if (specifier.startsWith('node:') && !NODE_ALLOWED.has(name) && !/\.node\.ts$/.test(file))
+      faults.push(`${where}: imports ${specifier}; only files named *.node.ts may`);
+    const dependency = specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+    const declared = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
+    if (!specifier.startsWith('node:') && dependency !== manifest.name && !(dependency in declared))
+      faults.push(`${where}: imports ${dependency}, which package.json does not declare`);
+  }
+}
+
+function checkLength(file, text) {
+  const lines = text.split('\n').length;
+  if (lines > MAX_LINES && !/generated|\.data\.ts$/.test(file)) faults.push(`${path.relative(root, file)}: ${lines} lines, split it by idea (at most ${MAX_LINES})`);
+}
+
+function sources(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((entry) => {
+    const file = path.join(folder, entry);
+    if (statSync(file).isDirectory()) return sources(file);
+    return /\.ts$/.test(entry) ? [file] : [];
+  });
+}
