@@ -19,7 +19,8 @@ export interface ByteSink {
 
 /** Where a format writes its files. The pipeline makes the folder appear under its final name only when all is complete. */
 export interface OutputFolder {
-  create(name: string): Promise<ByteSink>;
+  /** Starts a file. With `bytes`, its final size, a disk that is too small is refused at once. */
+  create(name: string, options?: { readonly bytes?: number }): Promise<ByteSink>;
   writeText(name: string, text: string): Promise<void>;
 }
 

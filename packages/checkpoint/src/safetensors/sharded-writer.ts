@@ -1,0 +1,88 @@
+import { byteLength, CalibrantError, type OutputFolder } from '@calibrant/core';
+import { INDEX_FILE } from './index-file.js';
+import { layoutSafetensors, type NamedTensorSpec } from './layout.js';
+import { createSafetensorsWriter, type SafetensorsWriter, type SafetensorsWriterOptions } from './writer.js';
+
+export interface ShardedWriterOptions extends SafetensorsWriterOptions {
+  /** Bytes of tensors per file, 5 GB if absent (as in transformers). A larger tensor gets a file of its own. */
+  readonly maxShardBytes?: number;
+}
+
+/** A {@link SafetensorsWriter} over several files. `files` are their names. */
+export interface ShardedWriter extends SafetensorsWriter {
+  readonly files: readonly string[];
+}
+
+/**
+ * Starts a model's weights in a folder: `model.safetensors`, or `model-00001-of-0000N.safetensors` with
+ * `model.safetensors.index.json` when they are larger than `maxShardBytes`. Tensors are put into shards in the given order.
+ */
+export async function createShardedWriter(
+  folder: OutputFolder,
+  tensors: readonly NamedTensorSpec[],
+  { maxShardBytes = 5e9, metadata = { format: 'pt' } }: ShardedWriterOptions = {},
+): Promise<ShardedWriter> {
+  const groups = splitBySize(tensors, maxShardBytes);
+  const files = groups.map((_, i) => shardName(i, groups.length));
+  const shardOf = new Map<string, number>();
+  groups.forEach((group, i) => {
+    for (const { name } of group) {
+      if (shardOf.has(name)) throw new CalibrantError('DUPLICATE_NAME', `Two tensors are called "${name}".`, { tensor: name });
+      shardOf.set(name, i);
+    }
+  });
+  const writers: SafetensorsWriter[] = [];
+  const close = async () => {
+    await Promise.all(writers.map((writer) => writer.close()));
+  };
+  try {
+    for (const [i, group] of groups.entries()) {
+      const sink = await folder.create(files[i], { bytes: layoutSafetensors(group, metadata).totalBytes });
+      writers.push(await createSafetensorsWriter(sink, group, { metadata }));
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  return {
+    files,
+    async write(name, data, options) {
+      const shard = shardOf.get(name);
+      if (shard === undefined) throw new CalibrantError('UNKNOWN_NAME', `Tensor "${name}" was not announced.`, { tensor: name });
+      await writers[shard].write(name, data, options);
+    },
+    async finish() {
+      for (const writer of writers) await writer.finish();
+      if (groups.length === 1) return;
+      const total = tensors.reduce((sum, spec) => sum + byteLength(spec), 0);
+      const weightMap = [...shardOf].map(([name, shard]) => `    ${JSON.stringify(name)}: ${JSON.stringify(files[shard])}`);
+      await folder.writeText(
+        INDEX_FILE,
+        `{\n  "metadata": {\n    "total_size": ${total}\n  },\n  "weight_map": {\n${weightMap.join(',\n')}\n  }\n}\n`,
+      );
+    },
+    close,
+  };
+}
+
+function splitBySize(tensors: readonly NamedTensorSpec[], maxBytes: number): NamedTensorSpec[][] {
+  const groups: NamedTensorSpec[][] = [[]];
+  let held = 0;
+  for (const spec of tensors) {
+    const bytes = byteLength(spec);
+    if (held > 0 && held + bytes > maxBytes) {
+      groups.push([]);
+      held = 0;
+    }
+    (groups.at(-1) as NamedTensorSpec[]).push(spec);
+    held += bytes;
+  }
+  return groups;
+}
+
+function shardName(index: number, count: number): string {
+  if (count === 1) return 'model.safetensors';
+  const digits = (n: number) => String(n).padStart(5, '0');
+  return `model-${digits(index + 1)}-of-${digits(count)}.safetensors`;
+}
