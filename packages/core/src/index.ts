@@ -3,6 +3,7 @@
  * @module
  */
 
+export { type AffineGrid, affineTensor, affineValues, checkAffineLayer, fitScheme, roundToGrid } from './affine-layer.js';
 export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
 export { toDtype, toF32 } from './convert.js';

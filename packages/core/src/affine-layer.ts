@@ -1,0 +1,129 @@
+import type { Backend, BufferHandle } from './backend.js';
+import { CalibrantError } from './errors.js';
+import { fitAffine, groupsPerRow, roundAffine, schemeGroupSize } from './ops/affine.js';
+import { linear } from './ops/matmul.js';
+import type { LinearLayer } from './plugins/contracts.js';
+import type { AffineScheme, AffineTensor } from './scheme.js';
+import { elementCount, type Tensor, tensor } from './tensor.js';
+
+/** Scales f32 and zero points u8 of a weight on a backend, `[out, groups]`; `[out, 1]` per tensor too, each row alike. */
+export interface AffineGrid {
+  readonly scales: BufferHandle;
+  readonly zeroPoints: BufferHandle;
+}
+
+/**
+ * Checks that a quantizer can work on a layer: a finite f32 matrix whose rows the scheme's group size divides.
+ * Call it first; it waits for the weight.
+ *
+ * @throws CalibrantError `SHAPE_MISMATCH` naming the tensor and the group sizes that would fit, or `NON_FINITE` with the number of bad values.
+ */
+export async function checkAffineLayer(backend: Backend, { name, weight, scheme }: LinearLayer): Promise<void> {
+  const [rows, columns] = weight.shape;
+  if (weight.shape.length !== 2 || weight.dtype !== 'f32')
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `"${name}" must be an f32 matrix [out, in] to be quantized, found ${weight.dtype} [${weight.shape.join(', ')}].`,
+      { tensor: name },
+    );
+  const groupSize = schemeGroupSize(scheme, columns);
+  if (columns % groupSize !== 0)
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `The group size ${groupSize} does not divide the ${columns} inputs of "${name}". Sizes that do: ${fittingGroupSizes(columns, groupSize).join(', ')}.`,
+      { tensor: name },
+    );
+  if (rows === 0 || columns === 0) return;
+  const ones = await backend.upload(tensor('f32', [1, columns], new Float32Array(columns).fill(1)));
+  const { y } = backend.run(linear, { x: weight, w: ones }, {});
+  try {
+    // A row with a NaN or an infinity has no finite sum, so only the sums travel.
+    if ((await backend.download(y)).data.every((sum) => Number.isFinite(Number(sum)))) return;
+  } finally {
+    backend.free(ones, y);
+  }
+  const values = (await backend.download(weight)).data as Float32Array;
+  const bad = values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
+  if (bad > 0)
+    throw new CalibrantError(
+      'NON_FINITE',
+      `"${name}" holds ${bad} values that are NaN or infinite (first at element ${values.findIndex((value) => !Number.isFinite(value))}), which no grid can represent. Check the source checkpoint, or keep this tensor unquantized.`,
+      { tensor: name },
+    );
+}
+
+/** Up to eight divisors of `columns`, those nearest to the wanted size, in ascending order. */
+function fittingGroupSizes(columns: number, wanted: number): number[] {
+  const divisors = Array.from({ length: columns }, (_, i) => i + 1).filter((size) => columns % size === 0);
+  const distance = (size: number) => Math.abs(Math.log(size / wanted));
+  return divisors
+    .sort((a, b) => distance(a) - distance(b))
+    .slice(0, 8)
+    .sort((a, b) => a - b);
+}
+
+/** Fits a scheme's scales and zero points to a weight with {@link fitAffine}. The caller frees them. */
+export async function fitScheme(backend: Backend, weight: BufferHandle, scheme: AffineScheme): Promise<AffineGrid> {
+  const { bits, symmetric } = scheme;
+  const [rows, columns] = weight.shape;
+  if (scheme.granularity !== 'tensor')
+    return backend.run(fitAffine, { w: weight }, { bits, symmetric, groupSize: schemeGroupSize(scheme, columns) });
+  const whole = await backend.download(weight);
+  const groupSize = Math.max(1, elementCount(whole.shape));
+  const one = fitAffine.reference(
+    { w: tensor('f32', [1, elementCount(whole.shape)], whole.data) },
+    { bits, symmetric, groupSize },
+    { start: 0, end: 1 },
+  );
+  return {
+    scales: await backend.upload(tensor('f32', [rows, 1], new Float32Array(rows).fill(Number(one.scales.data[0] ?? 1)))),
+    zeroPoints: await backend.upload(tensor('u8', [rows, 1], new Uint8Array(rows).fill(Number(one.zeroPoints.data[0] ?? 0)))),
+  };
+}
+
+/** Rounds a weight to the nearest codes of a grid. The caller frees them. */
+export function roundToGrid(
+  backend: Backend,
+  weight: BufferHandle,
+  { scales, zeroPoints }: AffineGrid,
+  scheme: AffineScheme,
+): BufferHandle {
+  const groupSize = Math.max(1, schemeGroupSize(scheme, weight.shape[1]));
+  return backend.run(roundAffine, { w: weight, scales, zeroPoints }, { bits: scheme.bits, groupSize }).codes;
+}
+
+/** Puts downloaded codes and their grid `[out, groups]` together; a grid per tensor shrinks to `[1, 1]`. */
+export function affineTensor(
+  scheme: AffineScheme,
+  { codes, scales, zeroPoints }: { readonly codes: Tensor; readonly scales: Tensor; readonly zeroPoints: Tensor },
+  groupIndex?: Int32Array,
+): AffineTensor {
+  const single = scheme.granularity === 'tensor';
+  return {
+    kind: 'affine',
+    scheme,
+    shape: codes.shape,
+    codes: codes.data as Uint8Array,
+    scales: single ? tensor('f32', [1, 1], scales.data.slice(0, 1)) : scales,
+    zeroPoints: single ? tensor('u8', [1, 1], zeroPoints.data.slice(0, 1)) : zeroPoints,
+    ...(groupIndex ? { groupIndex } : {}),
+  };
+}
+
+/**
+ * The f32 values `[out, in]` that an affine tensor stands for: `scale · (code − zeroPoint)`. Plain TypeScript, for tests and small tensors;
+ * {@link dequantizeAffine} does it on a backend.
+ */
+export function affineValues({ shape, scheme, codes, scales, zeroPoints, groupIndex }: AffineTensor): Tensor {
+  const [rows, columns] = shape;
+  const groupSize = schemeGroupSize(scheme, columns);
+  const groups = groupIndex ? scales.shape[1] : groupsPerRow(columns, Math.max(1, groupSize));
+  const values = tensor('f32', [rows, columns]);
+  for (let r = 0; r < rows; r++)
+    for (let c = 0; c < columns; c++) {
+      const group = groupIndex ? groupIndex[c] : Math.floor(c / groupSize);
+      const at = scheme.granularity === 'tensor' ? 0 : r * groups + group;
+      values.data[r * columns + c] = Number(scales.data[at]) * (codes[r * columns + c] - Number(zeroPoints.data[at]));
+    }
+  return values;
+}
