@@ -1,0 +1,61 @@
+import os from 'node:os';
+import type { Command } from 'commander';
+import { parseOptions } from '@calibrant/core';
+import { loadRegistry } from '../load-plugins.js';
+import { formatBytes } from '../output/format.js';
+import { renderTable } from '../output/table.js';
+
+interface Finding {
+  readonly what: string;
+  readonly state: 'ok' | 'absent';
+  readonly detail: string;
+}
+
+/** `calibrant doctor`: what this machine offers, found by trying it. */
+export function addDoctor(program: Command): Command {
+  return program
+    .command('doctor')
+    .description('show what this machine offers')
+    .option('--json', 'print the findings as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const findings = [...machine(), ...(await backends()), hub()];
+      if (json) return void process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
+      const rows = findings.map(({ what, state, detail }) => [state === 'ok' ? '✓' : '–', what, detail]);
+      process.stdout.write(`${renderTable(['', 'what', 'found'], rows, ['left', 'left', 'left'])}\n`);
+    });
+}
+
+function machine(): Finding[] {
+  const [cpu] = os.cpus();
+  return [
+    { what: 'Node', state: 'ok', detail: process.versions.node },
+    { what: 'processor', state: 'ok', detail: `${cpu?.model.trim() ?? process.arch}, ${os.availableParallelism()} threads` },
+    { what: 'memory', state: 'ok', detail: `${formatBytes(os.freemem())} free of ${formatBytes(os.totalmem())}` },
+  ];
+}
+
+/** Starts each backend once: a library that is installed and cannot run is no backend. */
+async function backends(): Promise<Finding[]> {
+  const registry = await loadRegistry();
+  return Promise.all(
+    registry.list('backend').map(async (plugin): Promise<Finding> => {
+      const what = `backend ${plugin.name}`;
+      try {
+        const available = await plugin.available();
+        if (available !== true) return { what, state: 'absent', detail: available };
+        const backend = await plugin.create(parseOptions(plugin.options, {}, 'backend'));
+        const { description } = backend;
+        await backend.close();
+        return { what, state: 'ok', detail: description };
+      } catch (error) {
+        return { what, state: 'absent', detail: (error as Error).message };
+      }
+    }),
+  );
+}
+
+function hub(): Finding {
+  const offline = process.env.HF_HUB_OFFLINE === '1';
+  const token = process.env.HF_TOKEN ? 'with a token (HF_TOKEN)' : 'without a token (set HF_TOKEN for gated models)';
+  return { what: 'Hugging Face Hub', state: offline ? 'absent' : 'ok', detail: offline ? 'offline mode (HF_HUB_OFFLINE=1): only the local cache is used' : token };
+}

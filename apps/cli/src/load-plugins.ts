@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { CalibrantError, createRegistry, type Plugin, type Registry } from '@calibrant/core';
+import { officialPlugins } from './official-plugins.js';
+
+const CONFIG_FILES = ['calibrant.config.ts', 'calibrant.config.mts', 'calibrant.config.js', 'calibrant.config.mjs'];
+
+/** The official plug-ins, those of `calibrant.config.*` in the current folder, and those of `--plugin`. */
+export async function loadRegistry(packages: readonly string[] = []): Promise<Registry> {
+  const registry = createRegistry([await officialPlugins()]);
+  const config = CONFIG_FILES.map((name) => path.resolve(name)).find((file) => existsSync(file));
+  if (config) registry.add(...pluginsOf(await load(pathToFileURL(config).href, config), config));
+  for (const name of packages) registry.add(...pluginsOf(await load(resolveName(name), name), name));
+  return registry;
+}
+
+/** A package by name as seen from the current folder, or a file. */
+function resolveName(name: string): string {
+  if (name.startsWith('.') || path.isAbsolute(name)) return pathToFileURL(path.resolve(name)).href;
+  const nearby = path.resolve('node_modules', name, 'package.json');
+  if (!existsSync(nearby)) return name;
+  return import.meta.resolve(name, pathToFileURL(path.resolve('calibrant.config.js')).href);
+}
+
+async function load(specifier: string, name: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(specifier)) as Record<string, unknown>;
+  } catch (cause) {
+    const typescript = /\.m?ts$/.test(name) && (cause as { code?: string }).code === 'ERR_UNKNOWN_FILE_EXTENSION';
+    throw new CalibrantError(
+      'NOT_FOUND',
+      typescript
+        ? `${name} is TypeScript, which Node ${process.versions.node} does not load: use Node 22.18 or newer, or write calibrant.config.js.`
+        : `Cannot load the plug-in "${name}": ${(cause as Error).message.split('\n')[0]}. Install it in the current folder, or give the path of a module.`,
+      { option: '--plugin', cause },
+    );
+  }
+}
+
+/** `export default { plugins: [...] }`, `export default plugin | factory`, or named exports of factories. */
+function pluginsOf(module: Record<string, unknown>, name: string): Plugin[] {
+  const exported = module.default ?? Object.values(module);
+  const listed = (exported as { plugins?: unknown }).plugins ?? exported;
+  const plugins = (Array.isArray(listed) ? listed.flat() : [listed])
+    .map((item: unknown) => (typeof item === 'function' ? (item as () => unknown)() : item))
+    .flat()
+    .filter((item: unknown): item is Plugin => typeof item === 'object' && item !== null && 'specificationVersion' in item);
+  if (plugins.length === 0)
+    throw new CalibrantError('INVALID_ARGUMENT', `"${name}" exports no plug-in. Export a factory such as \`export default () => defineQuantizer({...})\`.`, {
+      option: '--plugin',
+    });
+  return plugins;
+}

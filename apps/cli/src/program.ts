@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { addDoctor } from './commands/doctor.js';
+import { addEval } from './commands/eval.js';
+import { addInspect } from './commands/inspect.js';
+import { addPlugins } from './commands/plugins.js';
+import { addQuantize } from './commands/quantize.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+/** The whole command line, without running it. */
+export function createProgram(): Command {
+  const program = new Command('calibrant')
+    .description('Quantize large language models, and measure what was lost.')
+    .version(version)
+    .showHelpAfterError('(calibrant COMMAND --help shows the options)')
+    .showSuggestionAfterError()
+    .exitOverride();
+  for (const add of [addQuantize, addEval, addInspect, addDoctor, addPlugins]) add(program).exitOverride();
+  return program;
+}
+
+/** The options that every command with long work shares. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--backend <name>', 'where arithmetic runs: cpu or webgpu', 'cpu')
+    .option('--threads <n>', 'worker threads of the cpu backend (default: all cores)', wholeNumber)
+    .option('--plugin <package...>', 'packages or files with more plug-ins')
+    .option('--json', 'print the result as JSON')
+    .option('--quiet', 'no progress');
+}
+
+/** A whole number ≥ 1 from the command line. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number, 1 or more.');
+  return value;
+}

@@ -1,0 +1,51 @@
+import { CalibrantError, parseOptions, type Backend, type Registry } from '@calibrant/core';
+import { createReporter, type Reporter } from './output/reporter.js';
+import { loadRegistry } from './load-plugins.js';
+
+/** Options that every long command takes. */
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly backend: string;
+  readonly threads?: number;
+  readonly plugin?: string[];
+}
+
+export interface RunContext {
+  readonly registry: Registry;
+  readonly backend: Backend;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+}
+
+/** Sets up what a long command needs, runs it, and cleans up whatever happens. Ctrl-C cancels; a second one ends at once. */
+export async function withRun<Result>(options: CommonOptions, body: (context: RunContext) => Promise<Result>): Promise<Result> {
+  const reporter = createReporter({ quiet: options.quiet ?? false });
+  const abort = new AbortController();
+  const cancel = () => {
+    if (abort.signal.aborted) process.exit(130);
+    reporter.note('Stopping; press Ctrl-C again to end at once.');
+    abort.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', cancel);
+  process.on('SIGTERM', cancel);
+  let backend: Backend | undefined;
+  try {
+    const registry = await loadRegistry(options.plugin);
+    backend = await createBackend(registry, options);
+    return await body({ registry, backend, reporter, signal: abort.signal });
+  } finally {
+    reporter.stop();
+    process.off('SIGINT', cancel);
+    process.off('SIGTERM', cancel);
+    await backend?.close();
+  }
+}
+
+async function createBackend(registry: Registry, { backend: name, threads }: CommonOptions): Promise<Backend> {
+  const plugin = registry.get('backend', name);
+  const available = await plugin.available();
+  if (available !== true) throw new CalibrantError('UNSUPPORTED', `The backend "${name}" cannot run here: ${available}`, { option: '--backend' });
+  const options = threads === undefined || name !== 'cpu' ? {} : { threads };
+  return plugin.create(parseOptions(plugin.options, options, 'backend'));
+}
