@@ -169,9 +169,28 @@ export interface BackendPlugin<Options = unknown> extends PluginBase<'backend', 
   create(options: Options): Promise<Backend>;
 }
 
-/** A measurement of a model against a text and (if given) its full-precision self. */
+/** What a model says about one window of text. */
+export interface MetricWindow {
+  /** Position among the windows of the run: results must not depend on the order in which windows arrive. */
+  readonly index: number;
+  /** The window's tokens. */
+  readonly ids: Int32Array;
+  /** f32 `[tokens, vocabulary]`; row t predicts token t + 1. The caller frees it after `add` has resolved. */
+  readonly logits: BufferHandle;
+  /** The full-precision model's logits, on the same lane; present when the metric needs them. */
+  readonly reference?: BufferHandle;
+}
+
+/** A measurement under way. `add` may be called again before an earlier call has resolved. */
+export interface MetricRun {
+  add(window: MetricWindow): Promise<void>;
+  finish(): Readonly<Record<string, number>>;
+}
+
+/** A measurement of a model on a text, alone or against its full-precision self. */
 export interface Metric<Options = unknown> extends PluginBase<'metric', Options> {
-  measure(input: { logits: Tensor; reference?: Tensor; targets: Int32Array }, options: Options): Promise<Record<string, number>>;
+  readonly needsReference: boolean;
+  start(backend: Backend, options: Options): MetricRun;
 }
 
 export type Plugin =
