@@ -33,6 +33,8 @@ export function createReferenceBackend(): Backend {
     description: 'plain TypeScript reference',
     lanes: 1,
     async upload(value, { lane } = {}) {
+      if (lane !== undefined && lane !== 0)
+        throw new CalibrantError('INVALID_ARGUMENT', `Lane ${lane} does not exist: the reference backend has one, lane 0.`);
       const result = handle(value, lane);
       buffers.set(result.id, tensor(value.dtype, value.shape, value.data.slice()));
       return result;
