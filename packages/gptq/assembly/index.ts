@@ -1,0 +1,7 @@
+export { arrange, diagonal, rowDot } from './hessian';
+export { solveColumns } from './solve-columns';
+
+/** First free address: operands are laid out from here on. */
+export function heapBase(): usize {
+  return __heap_base;
+}

@@ -1,0 +1,170 @@
+import {
+  affineTensor,
+  type BufferHandle,
+  CalibrantError,
+  checkAffineLayer,
+  defineQuantizer,
+  fitScheme,
+  type LinearLayer,
+  parseOptions,
+  type QuantizedLayer,
+  type Quantizer,
+  type QuantizerContext,
+  roundToGrid,
+  schemeGroupSize,
+  tensor,
+  throwIfAborted,
+  withBuffers,
+} from '@calibrant/core';
+import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
+import { arrange } from './hessian.js';
+import { keepBetterRows, type SolvedRows } from './keep-better-rows.js';
+import { rowErrors } from './layer-error.js';
+import { type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
+import { planColumns } from './order.js';
+import { solveColumns } from './solve-columns.js';
+
+/**
+ * GPTQ (Frantar et al., arXiv 2210.17323): quantizes the columns of a weight one after the other and spreads each column's error over the
+ * columns that are left, so that the layer's outputs on the calibration data change least. `options` become the defaults.
+ *
+ * `quantize` needs `observations.hessian` and returns the facts `error` and `rtnError` (mean squared error of the layer's outputs on
+ * the calibration tokens, for this result and for round-to-nearest), `dampPercent` (what it took), `deadChannels`, `rowsKeptRtn`
+ * and, where the Hessian could not be used even with 100 times the damping, `fallback: 'rtn'` after a warning that names the layer.
+ *
+ * It throws `INVALID_ARGUMENT` without a Hessian, `SHAPE_MISMATCH` when the group size does not divide a row or the Hessian does not fit,
+ * `NON_FINITE` for NaN or infinite weights and `ABORTED` when the signal fires.
+ *
+ * @example
+ * const plugins = [gptq({ actOrder: 'group-aware', dampPercent: 0.05 })];
+ */
+export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> {
+  return defineQuantizer<ResolvedGptqOptions>({
+    name: 'gptq',
+    meta: {
+      description: 'GPTQ: compensates each rounding error in the columns that are left',
+      source: 'https://arxiv.org/abs/2210.17323',
+      package: '@calibrant/gptq',
+    },
+    options: gptqSchema(parseOptions(gptqSchema(), options, 'gptq')),
+    needs: ['hessian'],
+    async quantize(layer, resolved, context) {
+      throwIfAborted(context.signal);
+      await checkAffineLayer(context.backend, layer);
+      throwIfAborted(context.signal);
+      const hessian = requireHessian(layer);
+      const facts = await readDiagonal(context.backend, hessian);
+      if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');
+      return quantizeWithHessian(layer, hessian, facts, resolved, context);
+    },
+  });
+}
+
+function requireHessian({ name, weight, observations }: LinearLayer): BufferHandle {
+  const hessian = observations?.hessian;
+  if (!hessian)
+    throw new CalibrantError('INVALID_ARGUMENT', `GPTQ needs the Hessian of the inputs of "${name}": calibrate before quantizing.`, {
+      tensor: name,
+    });
+  const columns = weight.shape[1];
+  if (hessian.dtype !== 'f32' || hessian.shape.length !== 2 || hessian.shape.some((size) => size !== columns))
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `The Hessian of "${name}" must be f32 [${columns}, ${columns}], found ${hessian.dtype} [${hessian.shape.join(', ')}].`,
+      { tensor: name },
+    );
+  return hessian;
+}
+
+function quantizeWithHessian(
+  layer: LinearLayer,
+  hessian: BufferHandle,
+  facts: DiagonalFacts,
+  options: ResolvedGptqOptions,
+  context: QuantizerContext,
+): Promise<QuantizedLayer> {
+  const { backend, signal, warn } = context;
+  const { weight, scheme, name } = layer;
+  const columns = weight.shape[1];
+  const groupSize = schemeGroupSize(scheme, columns);
+  const plan = planColumns(facts.diagonal, groupSize, options);
+  return withBuffers(backend, async (track) => {
+    const upload = async (...[dtype, data]: ['i32', Int32Array] | ['u8', Uint8Array] | ['f32', Float32Array]) =>
+      track(await backend.upload(tensor(dtype, [data.length], data)));
+    const order = await upload('i32', plan.order);
+    const factor = await factorHessian(hessian, facts, order, options.dampPercent, context);
+    if (!factor) return fallBack(layer, context, 'its Hessian is not positive definite even with 100 times the damping');
+    track(factor.u);
+    if (factor.dampPercent > options.dampPercent)
+      warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
+    throwIfAborted(signal);
+
+    const grid = await fitScheme(backend, weight, scheme);
+    const rounded = { ...grid, codes: track(roundToGrid(backend, weight, grid, scheme)) };
+    track(grid.scales);
+    track(grid.zeroPoints);
+    const fixed = plan.fixedGrid || scheme.granularity === 'tensor';
+    const solved = backend.run(
+      solveColumns,
+      {
+        w: weight,
+        u: factor.u,
+        order,
+        dead: await upload('u8', facts.dead),
+        groups: await upload('i32', plan.groups),
+        fixedScales: fixed ? grid.scales : undefined,
+        fixedZeroPoints: fixed ? grid.zeroPoints : undefined,
+      },
+      { bits: scheme.bits, symmetric: scheme.symmetric, groupSize, groupCount: grid.scales.shape[1], blockSize: options.blockSize },
+    );
+    for (const buffer of Object.values(solved)) track(buffer);
+
+    const storageOrder = await upload('i32', plan.order.toSorted());
+    const form = track(
+      backend.run(arrange, { h: hessian, values: await upload('f32', facts.diagonal), order: storageOrder }, { weight: 2 }).y,
+    );
+    const groupIndex = plan.groupIndex && (await upload('i32', plan.groupIndex));
+    const download = async (coded: typeof rounded, index?: BufferHandle): Promise<SolvedRows> => {
+      const { codes, scales, zeroPoints } = coded;
+      const errors = await rowErrors(backend, weight, form, { codes, scales, zeroPoints, groupIndex: index }, groupSize);
+      throwIfAborted(signal);
+      const [codesValue, scalesValue, zeroPointsValue] = await Promise.all([codes, scales, zeroPoints].map((of) => backend.download(of)));
+      return { codes: codesValue, scales: scalesValue, zeroPoints: zeroPointsValue, errors };
+    };
+    const rtn = await download(rounded);
+    const compensated = { ...(await download(solved, groupIndex)), groupIndex: plan.groupIndex };
+    const { kept, rowsKeptRtn } = options.keepBetterRows ? keepBetterRows(compensated, rtn) : { kept: compensated, rowsKeptRtn: 0 };
+    return {
+      tensor: affineTensor(scheme, kept, kept.groupIndex),
+      facts: {
+        error: meanSquaredError(kept.errors),
+        rtnError: meanSquaredError(rtn.errors),
+        dampPercent: factor.dampPercent,
+        deadChannels: facts.deadChannels,
+        rowsKeptRtn,
+      },
+    };
+  });
+}
+
+/** Half, because the Hessian is `2/n · XᵀX`. */
+function meanSquaredError(rowErrorValues: Float64Array): number {
+  return rowErrorValues.reduce((sum, value) => sum + value, 0) / (2 * Math.max(1, rowErrorValues.length));
+}
+
+/** Round-to-nearest, for layers whose Hessian is of no use. */
+function fallBack(layer: LinearLayer, { backend, warn }: QuantizerContext, why: string): Promise<QuantizedLayer> {
+  warn(`GPTQ rounded "${layer.name}" to nearest: ${why}.`);
+  return withBuffers(backend, async (track) => {
+    const { scheme, weight } = layer;
+    const { scales, zeroPoints } = await fitScheme(backend, weight, scheme);
+    track(scales);
+    track(zeroPoints);
+    const codes = track(roundToGrid(backend, weight, { scales, zeroPoints }, scheme));
+    const [codesValue, scalesValue, zeroPointsValue] = await Promise.all([codes, scales, zeroPoints].map((of) => backend.download(of)));
+    return {
+      tensor: affineTensor(scheme, { codes: codesValue, scales: scalesValue, zeroPoints: zeroPointsValue }),
+      facts: { fallback: 'rtn' },
+    };
+  });
+}

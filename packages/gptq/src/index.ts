@@ -1,0 +1,11 @@
+/**
+ * GPTQ: rounds the columns of a weight one after the other and lets the columns that are left compensate each error.
+ * @module
+ */
+
+export { gptq } from './gptq.js';
+export { arrange, diagonal } from './hessian.js';
+export { type CodedBuffers, rowDot } from './layer-error.js';
+export { ACT_ORDERS, type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
+export { type ColumnPlan, planColumns } from './order.js';
+export { type SolveAttributes, type SolveInput, solveColumns } from './solve-columns.js';

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+/** In which order columns are quantized. */
+export const ACT_ORDERS = ['none', 'full', 'group-aware'] as const;
+
+/** The schema of GPTQ's options; `defaults` replace the built-in ones. */
+export function gptqSchema(defaults: GptqOptions = {}) {
+  return z.strictObject({
+    actOrder: z
+      .enum(ACT_ORDERS)
+      .default(defaults.actOrder ?? 'group-aware')
+      .describe(
+        'order of columns: none: as stored; full: by descending importance (groups scatter unless staticGroups); group-aware: by importance inside groups and over groups',
+      ),
+    staticGroups: z
+      .boolean()
+      .default(defaults.staticGroups ?? false)
+      .describe('fix all scales from the original weights before the loop'),
+    dampPercent: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(defaults.dampPercent ?? 0.01)
+      .describe("damping, as a fraction of the Hessian's mean diagonal"),
+    blockSize: z
+      .number()
+      .int()
+      .min(1)
+      .max(128)
+      .default(defaults.blockSize ?? 128)
+      .describe('columns per lazy update; changes speed, not results'),
+    trueSequential: z
+      .boolean()
+      .default(defaults.trueSequential ?? true)
+      .describe('observe each set of layers of a block after the sets before it were quantized'),
+    keepBetterRows: z
+      .boolean()
+      .default(defaults.keepBetterRows ?? true)
+      .describe('keep round-to-nearest for output rows where it has the smaller error on the calibration data'),
+  });
+}
+
+/** Options of {@link gptq}; all have defaults. */
+export interface GptqOptions {
+  readonly actOrder?: (typeof ACT_ORDERS)[number];
+  readonly staticGroups?: boolean;
+  readonly dampPercent?: number;
+  readonly blockSize?: number;
+  readonly trueSequential?: boolean;
+  readonly keepBetterRows?: boolean;
+}
+
+export type ResolvedGptqOptions = Required<GptqOptions>;

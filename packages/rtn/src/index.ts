@@ -1,0 +1,6 @@
+/**
+ * Round-to-nearest quantizer.
+ * @module
+ */
+
+export { type RtnOptions, rtn } from './rtn.js';

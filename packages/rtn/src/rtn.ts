@@ -1,0 +1,59 @@
+import {
+  affineTensor,
+  type Backend,
+  checkAffineLayer,
+  defineQuantizer,
+  fitScheme,
+  type LinearLayer,
+  parseOptions,
+  type Quantizer,
+  type QuantizerContext,
+  roundToGrid,
+  throwIfAborted,
+} from '@calibrant/core';
+import { z } from 'zod';
+
+const schema = z.strictObject({});
+
+/** RTN has no options: the scheme says everything. */
+export type RtnOptions = z.input<typeof schema>;
+
+/**
+ * Round-to-nearest: every weight goes to the nearest code of the grid that spans its tensor's, row's or group's range
+ * (`fitAffine` and `roundAffine` of the core). Needs no calibration data; the baseline that other quantizers are measured against.
+ *
+ * `quantize` throws `SHAPE_MISMATCH` when the group size does not divide a row, `NON_FINITE` for NaN or infinite weights and
+ * `ABORTED` when the signal fires.
+ *
+ * @example
+ * const { tensor } = await rtn().quantize({ name: 'w', weight, scheme: parseAffineScheme('int4-g128-asym')! }, {}, { backend, warn });
+ */
+export function rtn(options: RtnOptions = {}): Quantizer<RtnOptions> {
+  parseOptions(schema, options, 'rtn');
+  return defineQuantizer<RtnOptions>({
+    name: 'rtn',
+    aliases: ['round-to-nearest'],
+    meta: { description: 'Round to nearest: no calibration data, fastest', package: '@calibrant/rtn' },
+    options: schema,
+    needs: [],
+    async quantize(layer, _, { backend, signal }: QuantizerContext) {
+      throwIfAborted(signal);
+      await checkAffineLayer(backend, layer);
+      throwIfAborted(signal);
+      return { tensor: await roundLayer(backend, layer) };
+    },
+  });
+}
+
+async function roundLayer(backend: Backend, { weight, scheme }: LinearLayer) {
+  const grid = await fitScheme(backend, weight, scheme);
+  const codes = roundToGrid(backend, weight, grid, scheme);
+  try {
+    const [codesValue, scales, zeroPoints] = await Promise.all(
+      [codes, grid.scales, grid.zeroPoints].map((buffer) => backend.download(buffer)),
+    );
+    return affineTensor(scheme, { codes: codesValue, scales, zeroPoints });
+  } finally {
+    backend.free(codes, grid.scales, grid.zeroPoints);
+  }
+}
