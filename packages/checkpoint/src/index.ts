@@ -9,3 +9,4 @@ export { type FileSinkOptions, fileSink, freeBytes } from './files/file-sink.nod
 export { fileSource } from './files/file-source.node.js';
 export { outputFolder } from './files/output-folder.node.js';
 export { type ModelFolder, type ModelFolderOptions, openModelFolder } from './folder/model-folder.node.js';
+export { type HubModel, type HubModelOptions, openHubModel } from './hub/open-hub-model.node.js';

@@ -2,6 +2,7 @@ import { open, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ByteSink, CalibrantError } from '@calibrant/core';
 import { fileError } from './file-error.node.js';
+import { writeAll } from './write-all.node.js';
 
 export interface FileSinkOptions {
   /** The final size, if known: a disk without room for it is refused before anything is written. */
@@ -22,13 +23,9 @@ export async function fileSink(path: string, { bytes: total }: FileSinkOptions =
   return {
     name: path,
     async write(offset, bytes) {
-      let done = 0;
-      while (done < bytes.byteLength) {
-        const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, offset + done).catch(async (cause) => {
-          throw await writeError(path, cause, offset + done, Math.max(total ?? 0, offset + bytes.byteLength));
-        });
-        done += bytesWritten;
-      }
+      await writeAll(handle, bytes, offset).catch(async (cause) => {
+        throw await writeError(path, cause, offset, Math.max(total ?? 0, offset + bytes.byteLength));
+      });
     },
     async close() {
       if (closed) return;

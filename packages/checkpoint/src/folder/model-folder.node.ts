@@ -4,6 +4,7 @@ import { CalibrantError, type Checkpoint } from '@calibrant/core';
 import { fileError } from '../files/file-error.node.js';
 import { INDEX_FILE } from '../safetensors/index-file.js';
 import { readSafetensorsTensor } from '../safetensors/read-tensor.js';
+import { missingWeights } from './missing-weights.js';
 import { openShards } from './shards.node.js';
 
 /** A checkpoint in a local folder. */
@@ -20,7 +21,6 @@ export interface ModelFolderOptions {
 
 /** Weights, and what training leaves beside them: not side files of the model. */
 const WEIGHT_FILE = /\.(safetensors|bin|pt|pth|ckpt|gguf|onnx|h5|msgpack|ot|onnx_data|npz)$|^model\.safetensors\.index\.json$/i;
-const PICKLE_FILE = /\.(bin|pt|pth|ckpt)$/i;
 /** No configuration or tokenizer comes near this. */
 const MAX_SIDE_FILE_BYTES = 256 * 2 ** 20;
 
@@ -43,7 +43,7 @@ export async function openModelFolder(path: string, { name = path }: ModelFolder
     return found && decode(join(path, file), found);
   };
   const config = parseConfig(path, await text('config.json'));
-  if (!entries.includes(INDEX_FILE) && !entries.includes('model.safetensors')) throw noWeights(path, entries);
+  if (!entries.includes(INDEX_FILE) && !entries.includes('model.safetensors')) throw missingWeights(path, entries);
   const { shards, tensors, entryOf } = await openShards(path, entries);
 
   return {
@@ -126,33 +126,4 @@ function parseConfig(path: string, text: string | undefined): Record<string, unk
   if (typeof config !== 'object' || config === null || Array.isArray(config))
     throw new CalibrantError('CORRUPT_FILE', `${file} must hold a JSON object. Download it again.`, { file });
   return config as Record<string, unknown>;
-}
-
-function noWeights(path: string, entries: readonly string[]): CalibrantError {
-  const loose = entries.filter((file) => file.endsWith('.safetensors'));
-  if (loose.length > 0)
-    return new CalibrantError(
-      'NOT_FOUND',
-      `${path} has neither model.safetensors nor ${INDEX_FILE}, but ${loose.slice(0, 3).join(', ')}${loose.length > 3 ? ', …' : ''}. Add the index of these shards, or rename a single file to model.safetensors.`,
-      { file: path },
-    );
-  const pickle = entries.find((file) => PICKLE_FILE.test(file));
-  if (pickle)
-    return new CalibrantError(
-      'UNSUPPORTED',
-      `${path} holds only PyTorch pickle weights (${pickle}), which can run code when they are read. Convert them to safetensors first: in Python, AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder).`,
-      { file: join(path, pickle) },
-    );
-  const gguf = entries.find((file) => file.endsWith('.gguf'));
-  if (gguf)
-    return new CalibrantError('UNSUPPORTED', `${path} holds no safetensors weights, but a GGUF file: open ${join(path, gguf)} itself.`, {
-      file: join(path, gguf),
-    });
-  return new CalibrantError(
-    'NOT_FOUND',
-    `${path} holds no weights: model.safetensors or ${INDEX_FILE} is missing. Download the model again.`,
-    {
-      file: path,
-    },
-  );
 }
