@@ -37,7 +37,11 @@ export interface WasmVariant<In extends string, Attributes> {
   readonly scalars: (specs: Partial<Record<In, TensorSpec>>, attributes: Attributes) => readonly number[];
 }
 
-/** A WGSL variant. Bindings of group 0: inputs, then outputs, then (if `uniforms` gives any) one `array<vec4<u32>>`-compatible uniform buffer. */
+/**
+ * A WGSL variant with the entry point `main`. Bindings of group 0: the inputs that are present (`var<storage, read>`), then the outputs
+ * (`var<storage, read_write>`), then (if `uniforms` gives any) one `var<uniform>` buffer, a multiple of 16 bytes long. Types of less than
+ * 32 bits are packed little-endian into `array<u32>`.
+ */
 export interface WgslVariant<In extends string, Attributes> {
   readonly code: (specs: Partial<Record<In, TensorSpec>>, attributes: Attributes) => string;
   readonly workgroups: (specs: Partial<Record<In, TensorSpec>>, attributes: Attributes) => readonly [number, number, number];
@@ -46,12 +50,14 @@ export interface WgslVariant<In extends string, Attributes> {
 
 /**
  * A gpu.js variant for kernels whose output elements are independent. For each output one plain function
- * `(this: {thread: {x}}, ...inputs: number[] (flattened), ...scalars: number[]) => number` that computes element `this.thread.x`
- * of the flattened output. Absent optional inputs are left out of the argument list.
+ * `(this: {thread: {x, y}}, ...inputs, ...scalars: number[]) => number` that computes row `this.thread.y`, column `this.thread.x`.
+ * Inputs with one axis are `number[]`, others `number[][]` of `[first axis][all further axes]`, and outputs are cut likewise; absent
+ * optional inputs are left out of the argument list. It is translated from its source text, so it may use only its arguments, `Math` and
+ * constants; all numbers are f32, integers exact up to 2^24.
  */
 export interface GpuJsVariant<In extends string, Out extends string, Attributes> {
   readonly scalars: (specs: Partial<Record<In, TensorSpec>>, attributes: Attributes) => readonly number[];
-  readonly outputs: Readonly<Record<Out, Function>>;
+  readonly outputs: (specs: Partial<Record<In, TensorSpec>>, attributes: Attributes) => Readonly<Record<Out, Function>>;
 }
 
 /**
