@@ -1,0 +1,7 @@
+/** First free address: operands are laid out from here on. */
+export function heapBase(): usize {
+  return __heap_base;
+}
+
+export { klDivergence } from './divergence';
+export { negativeLogLikelihood } from './likelihood';
