@@ -1,0 +1,54 @@
+// Throughput of the block encoders on one thread, in MB/s of f32 input (1 MB = 10^6 bytes), beside ggml in the same process.
+import { BLOCK_TYPES } from '../dist/index.js';
+import { loadGgml } from './ggml.mjs';
+import { prepare } from './wasm-kernels.mjs';
+
+const [rows, columns] = [64, 4096];
+const values = new Float32Array(rows * columns);
+const importance = new Float32Array(columns);
+let seed = 12345;
+const uniform = () => {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return (seed >>> 8) / 2 ** 24;
+};
+for (let i = 0; i < values.length; i++) values[i] = 0.04 * (uniform() + uniform() + uniform() + uniform() - 2);
+for (let i = 0; i < columns; i++) importance[i] = 0.05 + 4 * uniform() ** 2;
+
+const ggml = await loadGgml();
+const megabytes = values.byteLength / 1e6;
+
+/** Best of several repetitions, at least `seconds` in all. */
+function rate(run, seconds) {
+  run();
+  let best = Number.POSITIVE_INFINITY;
+  const end = performance.now() + seconds * 1000;
+  do {
+    const start = performance.now();
+    run();
+    best = Math.min(best, performance.now() - start);
+  } while (performance.now() < end);
+  return megabytes / (best / 1000);
+}
+
+const results = [];
+for (const name of ['F16', 'BF16', 'Q8_0', 'Q4_0', 'Q5_0', 'Q4_K', 'Q6_K'])
+  for (const weights of name.startsWith('Q') && name !== 'Q8_0' ? [undefined, importance] : [undefined]) {
+    const type = BLOCK_TYPES[name];
+    const bytes = (values.length / type.blockSize) * type.blockBytes;
+    const ours = prepare(type.encode, [values, weights], bytes, columns);
+    const out = new Uint8Array(bytes);
+    const theirs = () => ggml.quantizeChunk(type.id, values, out, 0, rows, columns, weights ?? null);
+    const ourRate = rate(ours.run, 1);
+    const theirRate = rate(theirs, 1);
+    const equal = Buffer.compare(Buffer.from(ours.output()), Buffer.from(out)) === 0;
+    results.push({
+      type: name,
+      importance: weights ? 'yes' : 'no',
+      'ours MB/s': Math.round(ourRate),
+      'ggml MB/s': Math.round(theirRate),
+      ratio: Number((ourRate / theirRate).toFixed(2)),
+      'same bytes': equal,
+    });
+  }
+console.table(results);
+if (results.some((result) => !result['same bytes'])) process.exit(1);

@@ -1,0 +1,34 @@
+import { CalibrantError } from '@calibrant/core';
+import { BF16 } from './bf16.js';
+import type { BlockType } from './block-type.js';
+import { F16 } from './f16.js';
+import { F32 } from './f32.js';
+import { Q4_0 } from './q4-0.js';
+import { Q4_K } from './q4-k.js';
+import { Q5_0 } from './q5-0.js';
+import { Q6_K } from './q6-k.js';
+import { Q8_0 } from './q8-0.js';
+
+/** The tensor types that this package encodes and decodes, by ggml's name. Every encoding equals ggml's byte for byte. */
+export const BLOCK_TYPES = { F32, F16, BF16, Q4_0, Q5_0, Q8_0, Q4_K, Q6_K } as const satisfies Record<string, BlockType>;
+
+export type BlockTypeName = keyof typeof BLOCK_TYPES;
+
+const byId = new Map<number, BlockType>(Object.values(BLOCK_TYPES).map((type) => [type.id, type]));
+const byName = new Map<string, BlockType>(Object.values(BLOCK_TYPES).map((type) => [type.name.toLowerCase(), type]));
+
+export function findBlockTypeById(id: number): BlockType | undefined {
+  return byId.get(id);
+}
+
+/**
+ * The block type of a name, in any case.
+ *
+ * @throws CalibrantError `UNKNOWN_NAME` that lists the known types.
+ */
+export function blockType(name: string): BlockType {
+  const found = byName.get(name.toLowerCase());
+  if (!found)
+    throw new CalibrantError('UNKNOWN_NAME', `There is no GGUF type "${name}" here. Known: ${Object.keys(BLOCK_TYPES).join(', ')}.`);
+  return found;
+}

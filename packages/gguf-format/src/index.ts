@@ -1,0 +1,1 @@
+export { BLOCK_TYPES } from './blocks/block-types.js';
