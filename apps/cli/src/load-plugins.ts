@@ -43,12 +43,15 @@ function pluginsOf(module: Record<string, unknown>, name: string): Plugin[] {
   const exported = module.default ?? Object.values(module);
   const listed = (exported as { plugins?: unknown }).plugins ?? exported;
   const plugins = (Array.isArray(listed) ? listed.flat() : [listed])
-    .map((item: unknown) => (typeof item === 'function' ? (item as () => unknown)() : item))
-    .flat()
+    .flatMap((item: unknown) => (typeof item === 'function' ? (item as () => unknown)() : item))
     .filter((item: unknown): item is Plugin => typeof item === 'object' && item !== null && 'specificationVersion' in item);
   if (plugins.length === 0)
-    throw new CalibrantError('INVALID_ARGUMENT', `"${name}" exports no plug-in. Export a factory such as \`export default () => defineQuantizer({...})\`.`, {
-      option: '--plugin',
-    });
+    throw new CalibrantError(
+      'INVALID_ARGUMENT',
+      `"${name}" exports no plug-in. Export a factory such as \`export default () => defineQuantizer({...})\`.`,
+      {
+        option: '--plugin',
+      },
+    );
   return plugins;
 }

@@ -1,6 +1,6 @@
-import { CalibrantError, parseOptions, type Backend, type Registry } from '@calibrant/core';
-import { createReporter, type Reporter } from './output/reporter.js';
+import { type Backend, CalibrantError, parseOptions, type Registry } from '@calibrant/core';
 import { loadRegistry } from './load-plugins.js';
+import { createReporter, type Reporter } from './output/reporter.js';
 
 /** Options that every long command takes. */
 export interface CommonOptions {
@@ -45,7 +45,8 @@ export async function withRun<Result>(options: CommonOptions, body: (context: Ru
 async function createBackend(registry: Registry, { backend: name, threads }: CommonOptions): Promise<Backend> {
   const plugin = registry.get('backend', name);
   const available = await plugin.available();
-  if (available !== true) throw new CalibrantError('UNSUPPORTED', `The backend "${name}" cannot run here: ${available}`, { option: '--backend' });
+  if (available !== true)
+    throw new CalibrantError('UNSUPPORTED', `The backend "${name}" cannot run here: ${available}`, { option: '--backend' });
   const options = threads === undefined || name !== 'cpu' ? {} : { threads };
   return plugin.create(parseOptions(plugin.options, options, 'backend'));
 }

@@ -1,6 +1,6 @@
 import os from 'node:os';
-import type { Command } from 'commander';
 import { parseOptions } from '@calibrant/core';
+import type { Command } from 'commander';
 import { loadRegistry } from '../load-plugins.js';
 import { formatBytes } from '../output/format.js';
 import { renderTable } from '../output/table.js';
@@ -57,5 +57,9 @@ async function backends(): Promise<Finding[]> {
 function hub(): Finding {
   const offline = process.env.HF_HUB_OFFLINE === '1';
   const token = process.env.HF_TOKEN ? 'with a token (HF_TOKEN)' : 'without a token (set HF_TOKEN for gated models)';
-  return { what: 'Hugging Face Hub', state: offline ? 'absent' : 'ok', detail: offline ? 'offline mode (HF_HUB_OFFLINE=1): only the local cache is used' : token };
+  return {
+    what: 'Hugging Face Hub',
+    state: offline ? 'absent' : 'ok',
+    detail: offline ? 'offline mode (HF_HUB_OFFLINE=1): only the local cache is used' : token,
+  };
 }

@@ -1,4 +1,4 @@
-import { evaluateModel, type EvaluationResult } from '@calibrant/pipeline';
+import { type EvaluationResult, evaluateModel } from '@calibrant/pipeline';
 import type { Command } from 'commander';
 import { formatCount, formatDuration } from '../output/format.js';
 import { renderTable } from '../output/table.js';
@@ -50,7 +50,10 @@ function describe({ perplexity, comparison, seconds }: EvaluationResult): string
       ['perplexity of the base', comparison.basePerplexity.toFixed(4)],
       ['perplexity ratio', (perplexity.perplexity / comparison.basePerplexity).toFixed(4)],
       ['mean KL divergence (nats)', `${comparison.meanKl.toFixed(6)} ± ${comparison.klStandardError.toFixed(6)}`],
-      ['KL divergence, median / 99 % / max', [comparison.medianKl, comparison.kl99, comparison.maxKl].map((value) => value.toFixed(5)).join(' / ')],
+      [
+        'KL divergence, median / 99 % / max',
+        [comparison.medianKl, comparison.kl99, comparison.maxKl].map((value) => value.toFixed(5)).join(' / '),
+      ],
       ['same top token', `${(100 * comparison.sameTopRate).toFixed(2)} %`],
     );
   return `${renderTable(['measure', 'value'], rows)}\n${perplexity.protocol}, ${perplexity.windows} windows in ${formatDuration(seconds * 1000)}`;

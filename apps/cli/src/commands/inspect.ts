@@ -1,4 +1,4 @@
-import { type ModelInspection, inspectModel } from '@calibrant/pipeline';
+import { inspectModel, type ModelInspection } from '@calibrant/pipeline';
 import type { Command } from 'commander';
 import { formatBytes, formatCount } from '../output/format.js';
 import { renderTable } from '../output/table.js';
@@ -17,7 +17,9 @@ export function addInspect(program: Command): Command {
     .argument('<model>', 'a GGUF or safetensors file, a folder, or a Hugging Face repository')
     .option('--tensors', 'list every tensor');
   return addCommonOptions(command).action(async (model: string, options: InspectOptions) => {
-    const result = await withRun({ ...options, quiet: true }, ({ registry, backend, signal }) => inspectModel({ model, registry, backend, signal }));
+    const result = await withRun({ ...options, quiet: true }, ({ registry, backend, signal }) =>
+      inspectModel({ model, registry, backend, signal }),
+    );
     process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${describe(result, options.tensors ?? false)}\n`);
   });
 }
@@ -30,11 +32,13 @@ function describe(model: ModelInspection, everyTensor: boolean): string {
     ['tensor data', `${formatBytes(model.bytes)} (${model.bitsPerWeight.toFixed(2)} bits per weight)`],
     ...Object.entries(model.shape).map(([name, value]) => [name, String(value)]),
   ];
-  const types = model.types.map(({ type, tensors, parameters, bytes }) => [type, formatCount(tensors), formatCount(parameters), formatBytes(bytes)]);
-  const parts = [
-    renderTable(['', ''], facts, ['left', 'left']),
-    renderTable(['stored as', 'tensors', 'parameters', 'bytes'], types),
-  ];
+  const types = model.types.map(({ type, tensors, parameters, bytes }) => [
+    type,
+    formatCount(tensors),
+    formatCount(parameters),
+    formatBytes(bytes),
+  ]);
+  const parts = [renderTable(['', ''], facts, ['left', 'left']), renderTable(['stored as', 'tensors', 'parameters', 'bytes'], types)];
   if (everyTensor)
     parts.push(
       renderTable(

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import type { Command } from 'commander';
+import { z } from 'zod';
 import { loadRegistry } from '../load-plugins.js';
 import { renderTable } from '../output/table.js';
 

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, type RecipeInput } from '@calibrant/core';
-import { quantizeModel, type QuantizeResult } from '@calibrant/pipeline';
-import { Option, type Command } from 'commander';
+import { type QuantizeResult, quantizeModel } from '@calibrant/pipeline';
+import { type Command, Option } from 'commander';
 import { formatBytes, formatCount, formatDuration } from '../output/format.js';
 import { addCommonOptions, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
@@ -76,7 +76,11 @@ async function recipeOf(options: QuantizeOptions): Promise<RecipeInput> {
   return {
     ...base,
     ...(method ? { quantizer: { name: method, options: { ...optionsOf(base.quantizer), ...assignments(options.set) } } } : {}),
-    ...(scheme ? { scheme } : options.recipe ? {} : { scheme: options.format === 'safetensors' || options.format === 'compressed-tensors' ? 'int4-g128-asym' : 'Q4_K_M' }),
+    ...(scheme
+      ? { scheme }
+      : options.recipe
+        ? {}
+        : { scheme: options.format === 'safetensors' || options.format === 'compressed-tensors' ? 'int4-g128-asym' : 'Q4_K_M' }),
     ...(options.format ? { format: options.format } : options.recipe ? {} : { format: isInteger(scheme) ? 'compressed-tensors' : 'gguf' }),
     ...(calibration ? { calibration } : {}),
     ...(options.keep ? { keep: options.keep } : {}),
@@ -88,7 +92,11 @@ async function readRecipe(file: string): Promise<RecipeInput> {
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new CalibrantError('NOT_FOUND', `Cannot read the recipe ${file}: ${(cause as NodeJS.ErrnoException).code}. Give the path of a JSON file.`, { file, cause });
+    throw new CalibrantError(
+      'NOT_FOUND',
+      `Cannot read the recipe ${file}: ${(cause as NodeJS.ErrnoException).code}. Give the path of a JSON file.`,
+      { file, cause },
+    );
   }
   try {
     return JSON.parse(text) as RecipeInput;
@@ -99,13 +107,19 @@ async function readRecipe(file: string): Promise<RecipeInput> {
 
 function schemeOf({ scheme, bits, groupSize, symmetric, format }: QuantizeOptions): string | undefined {
   if (scheme && (bits !== undefined || groupSize !== undefined || symmetric))
-    throw new CalibrantError('INVALID_ARGUMENT', '--scheme already says the bits and groups: leave out --bits, --group-size and --symmetric, or leave out --scheme.', { option: '--scheme' });
+    throw new CalibrantError(
+      'INVALID_ARGUMENT',
+      '--scheme already says the bits and groups: leave out --bits, --group-size and --symmetric, or leave out --scheme.',
+      { option: '--scheme' },
+    );
   if (scheme) return scheme;
   if (format === 'gguf' && bits !== undefined && groupSize === undefined) return ggufScheme(bits);
   if (bits === undefined && groupSize === undefined && !symmetric) return undefined;
   const size = groupSize ?? '128';
   if (!/^(\d+|channel|tensor)$/.test(size))
-    throw new CalibrantError('INVALID_ARGUMENT', `--group-size must be a whole number, "channel" or "tensor", found "${size}".`, { option: '--group-size' });
+    throw new CalibrantError('INVALID_ARGUMENT', `--group-size must be a whole number, "channel" or "tensor", found "${size}".`, {
+      option: '--group-size',
+    });
   return `int${bits ?? 4}-${/^\d+$/.test(size) ? `g${size}` : size}-${symmetric ? 'sym' : 'asym'}`;
 }
 
@@ -117,9 +131,13 @@ function ggufScheme(bits: number): string {
     [8, 'Q8_0'],
   ]).get(bits);
   if (!scheme)
-    throw new CalibrantError('UNSUPPORTED', `For --format gguf, --bits can be 4 (Q4_K_M), 6 (Q6_K) or 8 (Q8_0), found ${bits}. Name a type with --scheme, or use --format safetensors.`, {
-      option: '--bits',
-    });
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `For --format gguf, --bits can be 4 (Q4_K_M), 6 (Q6_K) or 8 (Q8_0), found ${bits}. Name a type with --scheme, or use --format safetensors.`,
+      {
+        option: '--bits',
+      },
+    );
   return scheme;
 }
 
@@ -127,9 +145,17 @@ function isInteger(scheme: string | undefined): boolean {
   return scheme?.startsWith('int') ?? false;
 }
 
-function calibrationOf({ calibration, samples, length, seed }: QuantizeOptions, base: RecipeInput['calibration']): RecipeInput['calibration'] {
+function calibrationOf(
+  { calibration, samples, length, seed }: QuantizeOptions,
+  base: RecipeInput['calibration'],
+): RecipeInput['calibration'] {
   if (calibration === undefined && samples === undefined && length === undefined && seed === undefined) return base;
-  const source = calibration === undefined ? {} : calibration === 'self' ? { source: 'self' as const } : { source: textSource(calibration), path: calibration };
+  const source =
+    calibration === undefined
+      ? {}
+      : calibration === 'self'
+        ? { source: 'self' as const }
+        : { source: textSource(calibration), path: calibration };
   return { ...base, ...source, ...(samples ? { samples } : {}), ...(length ? { length } : {}), ...(seed === undefined ? {} : { seed }) };
 }
 

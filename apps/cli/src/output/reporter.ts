@@ -44,7 +44,14 @@ function barReporter(stream: NodeJS.WriteStream): Reporter {
         phase = event.phase;
         started = Date.now();
         bar = new cliProgress.SingleBar(
-          { stream, hideCursor: true, clearOnComplete: false, format: `${phase} {bar} {percentage}% {detail}`, barsize: 24, linewrap: false },
+          {
+            stream,
+            hideCursor: true,
+            clearOnComplete: false,
+            format: `${phase} {bar} {percentage}% {detail}`,
+            barsize: 24,
+            linewrap: false,
+          },
           cliProgress.Presets.rect,
         );
         bar.start(event.total ?? 1, 0, { detail: '' });
@@ -81,7 +88,9 @@ function lineReporter(stream: NodeJS.WriteStream): Reporter {
       if (finished) note(`${phase}: ${formatCount(event.done)} ${event.unit} in ${formatDuration(now - started)}`);
       else if (now - last >= 10_000) {
         last = now;
-        note(`${phase}: ${event.total ? `${Math.floor((100 * event.done) / event.total)} %` : formatCount(event.done)} ${detail(event, started)}`);
+        note(
+          `${phase}: ${event.total ? `${Math.floor((100 * event.done) / event.total)} %` : formatCount(event.done)} ${detail(event, started)}`,
+        );
       }
     },
   };

@@ -35,10 +35,12 @@ export async function makePlan(
   }
   for (const pattern of recipe.keep) for (const output of matching(outputs, pattern, 'keep')) assigned.set(output.name, undefined);
 
-  const plan = outputs.map((output): PlannedTensor => ({
-    ...output,
-    scheme: assigned.get(output.name) ?? format.floatScheme(output, facts, formatOptions),
-  }));
+  const plan = outputs.map(
+    (output): PlannedTensor => ({
+      ...output,
+      scheme: assigned.get(output.name) ?? format.floatScheme(output, facts, formatOptions),
+    }),
+  );
   checkGroupSizes(plan);
   for (const tensor of plan) checkAccepted(format, tensor, tensor.scheme);
   checkSomethingIsQuantized(plan, recipe, facts);
@@ -46,7 +48,9 @@ export async function makePlan(
 }
 
 function matching(outputs: readonly OutputTensor[], pattern: string, option: string): OutputTensor[] {
-  const matched = outputs.filter(({ name, source }) => matchesPattern(name, pattern) || (source !== undefined && matchesPattern(source, pattern)));
+  const matched = outputs.filter(
+    ({ name, source }) => matchesPattern(name, pattern) || (source !== undefined && matchesPattern(source, pattern)),
+  );
   if (matched.length === 0)
     throw new CalibrantError(
       'INVALID_RECIPE',

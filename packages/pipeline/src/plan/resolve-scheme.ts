@@ -1,10 +1,10 @@
 import {
   CalibrantError,
+  type ModelFacts,
   nearest,
+  type OutputTensor,
   parseAffineScheme,
   parseOptions,
-  type ModelFacts,
-  type OutputTensor,
   type Registry,
   type TensorScheme,
 } from '@calibrant/core';
@@ -22,7 +22,8 @@ export function assignScheme(
   registry: Registry,
 ): Assignment {
   const affine = parseAffineScheme(scheme.name);
-  if (affine) return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? affine : undefined]));
+  if (affine)
+    return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? affine : undefined]));
   const plugin = registry.find('scheme', scheme.name);
   if (!plugin) {
     const known = registry.list('scheme').map(({ name }) => name);

@@ -1,16 +1,16 @@
 import {
-  convert,
-  elementCount,
-  throwIfAborted,
-  withBuffers,
   type Backend,
   type BufferHandle,
   type Checkpoint,
+  convert,
+  elementCount,
   type FormatWriter,
   type PlannedTensor,
   type QuantizedTensor,
   type RunOptions,
   type Tensor,
+  throwIfAborted,
+  withBuffers,
 } from '@calibrant/core';
 import { readSourceRows } from './source-rows.js';
 
@@ -50,7 +50,8 @@ export async function encodeStream(
 async function encode(value: Tensor, { scheme, shape }: PlannedTensor, backend: Backend): Promise<QuantizedTensor> {
   const outShape = shape.length === 1 ? shape : value.shape;
   if (scheme.kind === 'affine') throw new TypeError('integer grids go through a quantizer');
-  if (scheme.kind === 'float' && scheme.dtype === value.dtype) return { kind: 'float', scheme, shape: outShape, tensor: { ...value, shape: outShape } };
+  if (scheme.kind === 'float' && scheme.dtype === value.dtype)
+    return { kind: 'float', scheme, shape: outShape, tensor: { ...value, shape: outShape } };
   return withBuffers(backend, async (track) => {
     const source = track(await backend.upload(value));
     if (scheme.kind === 'float') {

@@ -1,4 +1,4 @@
-import { tensor, type Checkpoint, type PlannedTensor, type Tensor } from '@calibrant/core';
+import { type Checkpoint, type PlannedTensor, type Tensor, tensor } from '@calibrant/core';
 import { countNonFinite, nonFiniteError } from './finite.js';
 
 /** About how many elements are read and encoded at a time: 16 MB of f32. */

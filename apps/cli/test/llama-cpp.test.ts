@@ -1,0 +1,114 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createCpuBackend } from '@calibrant/backend-cpu';
+import { loadRegistry } from '@calibrant/cli';
+import type { Backend, Registry } from '@calibrant/core';
+import { evaluateModel, openModel, quantizeModel } from '@calibrant/pipeline';
+import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
+import { openTokenizer, openTransformer } from '@calibrant/transformer';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { getLlama, type Llama, type LlamaContext, LlamaLogLevel, type LlamaModel, type Token } from 'node-llama-cpp';
+
+const WINDOWS = 3;
+const SCHEMES = ['F32', 'F16', 'Q8_0', 'Q4_0', 'Q4_K_M', 'Q6_K'];
+let llama: Llama;
+let backend: Backend;
+let registry: Registry;
+let folder: string;
+const files = new Map<string, string>();
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'calibrant-llama-cpp-'));
+  llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error });
+  registry = await loadRegistry();
+  backend = await createCpuBackend({ threads: 2 });
+  for (const scheme of SCHEMES) {
+    const recipe = { scheme, format: 'gguf' };
+    const result = await quantizeModel({ model: modelFolder, recipe, out: path.join(folder, scheme), registry, backend });
+    files.set(scheme, result.files[0]);
+  }
+});
+afterAll(async () => {
+  await llama?.dispose();
+  await backend?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe.each(SCHEMES)('llama.cpp on our %s file', (scheme) => {
+  let model: LlamaModel;
+  let context: LlamaContext;
+  beforeAll(async () => {
+    model = await llama.loadModel({ modelPath: files.get(scheme)! });
+    context = await model.createContext({ contextSize: 512, threads: 2 });
+  });
+  afterAll(async () => {
+    await context?.dispose();
+    await model?.dispose();
+  });
+
+  it('tokenizes to the same ids as our tokenizer', async () => {
+    const { strings } = await tokenizerReference();
+    const checkpoint = await openModel(files.get(scheme)!, { registry, backend });
+    const tokenizer = await openTokenizer(checkpoint);
+    for (const text of strings) expect([text, Array.from(tokenizer.encode(text))]).toEqual([text, Array.from(model.tokenize(text, false))]);
+    await checkpoint.close();
+  });
+
+  it('generates the same first tokens greedily as our forward pass on the dequantized weights', async () => {
+    const prompt = [...model.tokenize('The history of the city begins in the early twelfth century, when', false)];
+    const sequence = context.getSequence();
+    const theirs: number[] = [];
+    for await (const token of sequence.evaluate(prompt, { temperature: 0 })) {
+      theirs.push(token);
+      if (theirs.length === 8) break;
+    }
+    sequence.dispose();
+    expect(await greedy(files.get(scheme)!, prompt, 8)).toEqual(theirs);
+  });
+
+  it('agrees on the perplexity within 0.5 %', async () => {
+    const text = await readFile(evaluationTextPath, 'utf8');
+    const ids = [...model.tokenize(text, false)].slice(0, WINDOWS * 512);
+    const sequence = context.getSequence();
+    let nll = 0;
+    let scored = 0;
+    for (let start = 0; start < ids.length; start += 512) {
+      const window = ids.slice(start, start + 512);
+      await sequence.clearHistory();
+      const outputs = await sequence.controlledEvaluate(
+        window.map((token, i): [Token, { generateNext: { probabilities: true } }] | Token =>
+          i === window.length - 1 ? token : [token, { generateNext: { probabilities: true } }],
+        ),
+      );
+      for (let i = 0; i + 1 < window.length; i++) {
+        nll -= Math.log(outputs[i]!.next.probabilities!.get(window[i + 1])!);
+        scored++;
+      }
+    }
+    sequence.dispose();
+    const ours = await evaluateModel({ model: files.get(scheme)!, text: evaluationTextPath, maxWindows: WINDOWS, registry, backend });
+    expect(scored).toBe(ours.perplexity.scoredTokens);
+    expect(Math.abs(Math.exp(nll / scored) / ours.perplexity.perplexity - 1)).toBeLessThan(0.005);
+  });
+});
+
+async function greedy(file: string, prompt: readonly number[], count: number): Promise<number[]> {
+  const checkpoint = await openModel(file, { registry, backend });
+  const transformer = openTransformer(checkpoint, backend);
+  const ids = [...prompt];
+  for (let i = 0; i < count; i++) {
+    const { data, shape } = await transformer.logits(Int32Array.from(ids));
+    const last = (data as Float32Array).subarray((shape[0] - 1) * shape[1]);
+    ids.push(last.indexOf(last.reduce((a, b) => Math.max(a, b))));
+  }
+  await transformer.release();
+  await checkpoint.close();
+  return ids.slice(prompt.length);
+}
+
+async function tokenizerReference(): Promise<{ strings: string[] }> {
+  const reference = JSON.parse(await readFile(path.join(modelFolder, 'tokenizer_reference.json'), 'utf8'));
+  const entries: { text: string }[] = Array.isArray(reference) ? reference : Object.values(reference).find(Array.isArray)!;
+  return { strings: entries.map(({ text }) => text) };
+}

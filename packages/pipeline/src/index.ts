@@ -1,0 +1,8 @@
+/**
+ * Runs a recipe: what the command line, a program and a worker call.
+ * @module
+ */
+export { type EvaluateOptions, type EvaluationResult, evaluateModel } from './evaluate.js';
+export { inspectModel, type ModelInspection } from './inspect.js';
+export { type OpenModelOptions, openModel } from './open-model.js';
+export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize.js';

@@ -1,0 +1,72 @@
+import { type Backend, elementCount, type Registry, type RunOptions } from '@calibrant/core';
+import { openModel } from './open-model.js';
+
+export interface ModelInspection {
+  readonly name: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Bytes of tensor data. */
+  readonly bytes: number;
+  readonly bitsPerWeight: number;
+  /** Sizes from the config, under the names that people know. */
+  readonly shape: Readonly<Record<string, number | string>>;
+  readonly types: readonly { type: string; tensors: number; parameters: number; bytes: number }[];
+  readonly tensors: readonly { name: string; type: string; shape: readonly number[]; bytes: number; file: string }[];
+  readonly files: readonly string[];
+}
+
+const SHAPE_KEYS: Readonly<Record<string, string>> = {
+  num_hidden_layers: 'layers',
+  hidden_size: 'hidden size',
+  intermediate_size: 'MLP size',
+  num_attention_heads: 'attention heads',
+  num_key_value_heads: 'key/value heads',
+  head_dim: 'head size',
+  vocab_size: 'vocabulary',
+  max_position_embeddings: 'positions',
+};
+
+/** Lists what a model holds, from its headers alone. */
+export async function inspectModel(
+  options: { model: string; registry: Registry; backend: Backend } & RunOptions,
+): Promise<ModelInspection> {
+  const checkpoint = await openModel(options.model, options);
+  try {
+    const tensors = [...checkpoint.tensors.values()].map(({ name, storage, dtype, shape, bytes, file }) => ({
+      name,
+      type: storage ?? dtype,
+      shape,
+      bytes,
+      file,
+    }));
+    const parameters = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    const types = new Map<string, { type: string; tensors: number; parameters: number; bytes: number }>();
+    for (const tensor of tensors) {
+      const entry = types.get(tensor.type) ?? { type: tensor.type, tensors: 0, parameters: 0, bytes: 0 };
+      entry.tensors++;
+      entry.parameters += elementCount(tensor.shape);
+      entry.bytes += tensor.bytes;
+      types.set(tensor.type, entry);
+    }
+    const { config } = checkpoint;
+    return {
+      name: checkpoint.name,
+      architecture: String((config.architectures as string[] | undefined)?.[0] ?? config.model_type ?? 'unknown'),
+      parameters,
+      bytes,
+      bitsPerWeight: parameters === 0 ? 0 : (8 * bytes) / parameters,
+      shape: Object.fromEntries(
+        Object.entries(SHAPE_KEYS).flatMap(([key, label]) => {
+          const value = config[key];
+          return typeof value === 'number' || typeof value === 'string' ? [[label, value]] : [];
+        }),
+      ),
+      types: [...types.values()].sort((a, b) => b.bytes - a.bytes),
+      tensors,
+      files: checkpoint.files,
+    };
+  } finally {
+    await checkpoint.close();
+  }
+}

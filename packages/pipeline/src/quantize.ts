@@ -1,0 +1,182 @@
+import path from 'node:path';
+import { createAtomicFolder } from '@calibrant/checkpoint';
+import {
+  type Backend,
+  type Checkpoint,
+  type FormatInput,
+  type ModelFacts,
+  type PlannedTensor,
+  parseOptions,
+  parseRecipe,
+  type Recipe,
+  type RecipeInput,
+  type Registry,
+  type RunOptions,
+  throwIfAborted,
+} from '@calibrant/core';
+import { describeOutput } from './describe-output.js';
+import { openRegistered } from './language-model.js';
+import { openModel } from './open-model.js';
+import { checkDiskSpace } from './plan/check-disk-space.js';
+import { makePlan } from './plan/make-plan.js';
+import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
+import { checkGrids, type LayerFacts } from './run/calibrated.js';
+import { writeTensors } from './run/write-tensors.js';
+
+export interface QuantizeOptions extends RunOptions {
+  /** A folder, a file, or a Hub repository. */
+  readonly model: string;
+  readonly recipe: RecipeInput;
+  /** The folder to write. It appears only when complete. */
+  readonly out: string;
+  /** Replace what is in it. */
+  readonly force?: boolean;
+  /** Plan and check alone. */
+  readonly dryRun?: boolean;
+  readonly registry: Registry;
+  readonly backend: Backend;
+}
+
+export interface QuantizedTensorReport {
+  readonly name: string;
+  readonly scheme: string;
+  readonly shape: readonly number[];
+  /** Planned bytes. */
+  readonly bytes: number;
+  /** What the quantizer says of the layer. */
+  readonly facts?: LayerFacts;
+}
+
+export interface QuantizeResult {
+  readonly model: string;
+  readonly out: string;
+  readonly dryRun: boolean;
+  readonly recipe: Recipe;
+  /** Paths of the model's files. */
+  readonly files: readonly string[];
+  readonly parameters: number;
+  /** Bytes of the model's files; of tensor data in a dry run. */
+  readonly bytes: number;
+  /** Over all tensors, those kept in floating point included. */
+  readonly bitsPerWeight: number;
+  readonly sourceBytes: number;
+  readonly sourceBitsPerWeight: number;
+  readonly tensors: readonly QuantizedTensorReport[];
+  readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
+  readonly seconds: number;
+}
+
+/**
+ * Runs a recipe: opens the model, plans every tensor, quantizes in one pass with bounded memory, reads the output back, and only then gives it
+ * its name.
+ *
+ * @throws CalibrantError that names what was wrong; nothing is left under `out` then.
+ * @example
+ * await quantizeModel({ model: 'org/name', out: 'name-q4', recipe: { scheme: 'Q4_K_M', format: 'gguf' }, registry, backend });
+ */
+export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeResult> {
+  const started = performance.now();
+  const recipe = parseRecipe(options.recipe);
+  const { registry } = options;
+  const quantizer = registry.get('quantizer', recipe.quantizer.name);
+  const format = registry.get('format', recipe.format.name);
+  const quantizerOptions = parseOptions(quantizer.options, recipe.quantizer.options, 'recipe.quantizer.options');
+  const formatOptions = parseOptions(format.options, recipe.format.options, 'recipe.format.options');
+  for (const { name } of recipe.transforms) registry.get('transform', name);
+
+  const folder = options.dryRun ? undefined : await createAtomicFolder(options.out, { force: options.force ?? false });
+  let checkpoint: Checkpoint | undefined;
+  try {
+    checkpoint = await openModel(options.model, options);
+    throwIfAborted(options.signal);
+    const transformer = openRegistered(checkpoint, options.backend, registry);
+    const facts: ModelFacts = {
+      config: checkpoint.config,
+      architecture: transformer.description.name,
+      tensors: checkpoint.tensors,
+      linears: new Set(transformer.linears().map(({ name }) => name)),
+    };
+    const input: FormatInput = { checkpoint, facts, recipe };
+    const plan = await makePlan(recipe, format, formatOptions, input, registry);
+    checkGrids(quantizer, plan, facts.linears);
+    const summary = summarize(options, recipe, plan, checkpoint);
+    if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
+
+    await checkDiskSpace(folder.stagingPath, plan);
+    const writer = await format.open(input, plan, folder, formatOptions);
+    let written: Awaited<ReturnType<typeof writeTensors>>;
+    let files: readonly string[];
+    try {
+      written = await writeTensors({ ...options, recipe, quantizer, quantizerOptions, plan, writer, transformer });
+      files = await writer.finish();
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    } finally {
+      await transformer.release();
+    }
+    const actual = await describeOutput(folder.stagingPath, files, options);
+    const result: QuantizeResult = {
+      ...summary,
+      ...actual,
+      files: files.map((file) => path.join(options.out, file)),
+      tensors: summary.tensors.map((tensor) => withFacts(tensor, plan, written.facts)),
+      ...(written.calibration ? { calibration: written.calibration } : {}),
+      seconds: (performance.now() - started) / 1000,
+    };
+    await folder.writeText('calibrant.json', `${JSON.stringify(provenance(result), null, 2)}\n`);
+    throwIfAborted(options.signal);
+    await folder.commit();
+    return result;
+  } finally {
+    await folder?.abort();
+    await checkpoint?.close();
+  }
+}
+
+function summarize(
+  options: QuantizeOptions,
+  recipe: Recipe,
+  plan: readonly PlannedTensor[],
+  checkpoint: Checkpoint,
+): Omit<QuantizeResult, 'seconds'> {
+  const tensors = plan.map((tensor) => ({
+    name: tensor.name,
+    scheme: schemeLabel(tensor.scheme),
+    shape: tensor.shape,
+    bytes: plannedBytes(tensor),
+  }));
+  const parameters = plan.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  const source = [...checkpoint.tensors.values()];
+  const sourceBytes = source.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  const sourceParameters = source.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return {
+    model: options.model,
+    out: options.out,
+    dryRun: options.dryRun ?? false,
+    recipe,
+    files: [],
+    parameters,
+    bytes,
+    bitsPerWeight: (8 * bytes) / parameters,
+    sourceBytes,
+    sourceBitsPerWeight: (8 * sourceBytes) / sourceParameters,
+    tensors,
+  };
+}
+
+function withFacts(
+  report: QuantizedTensorReport,
+  plan: readonly PlannedTensor[],
+  facts: ReadonlyMap<string, LayerFacts>,
+): QuantizedTensorReport {
+  const source = plan.find(({ name }) => name === report.name)?.source;
+  const found = source === undefined ? undefined : facts.get(source);
+  return found ? { ...report, facts: found } : report;
+}
+
+/** What is saved with the model: the recipe and what was done, without paths of this machine. */
+function provenance({ model, out: _out, files, dryRun: _dryRun, seconds: _seconds, ...rest }: QuantizeResult) {
+  return { madeBy: 'calibrant', source: path.basename(model), files: files.map((file) => path.basename(file)), ...rest };
+}

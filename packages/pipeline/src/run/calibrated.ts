@@ -1,0 +1,124 @@
+import {
+  type Backend,
+  type BufferHandle,
+  CalibrantError,
+  type FormatWriter,
+  type PlannedTensor,
+  type Quantizer,
+  type RunOptions,
+  type Tensor,
+  throwIfAborted,
+} from '@calibrant/core';
+import type { Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
+import { collectHessians } from './collect-hessians.js';
+import { createHiddenStates, type HiddenStates } from './hidden-states.js';
+import { dequantize, quantizeLinear } from './quantize-linear.js';
+
+export type LayerFacts = Readonly<Record<string, number | string | boolean>>;
+
+export interface CalibratedInput extends RunOptions {
+  readonly transformer: Transformer;
+  readonly sequences: readonly Int32Array[];
+  readonly quantizer: Quantizer;
+  readonly options: unknown;
+  /** Planned tensors on integer grids, by the source's name. */
+  readonly targets: ReadonlyMap<string, PlannedTensor>;
+  readonly writer: FormatWriter;
+  readonly backend: Backend;
+}
+
+/**
+ * Quantizes block by block with the calibration set flowing through: each block sees what the quantized blocks before it produce, and with
+ * `trueSequential` each linear what the quantized linears before it in the block produce. One block is in memory at a time.
+ */
+export async function quantizeCalibrated(input: CalibratedInput): Promise<Map<string, LayerFacts>> {
+  const { transformer, sequences, backend, targets, onEvent, signal } = input;
+  const facts = new Map<string, LayerFacts>();
+  const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const hidden = createHiddenStates(backend, await embedAll(transformer, sequences, backend, signal));
+  let done = 0;
+  onEvent?.({ phase: 'Quantizing', done, total: targets.size, unit: 'tensors' });
+
+  for (let index = 0; index < transformer.description.blocks.length; index++) {
+    const block = transformer.block(index);
+    const stages = block.stages
+      .map(({ point, linears }) => ({ point, linears: linears.filter(({ name }) => targets.has(name)) }))
+      .filter(({ linears }) => linears.length > 0);
+    const weights = await block.load();
+    try {
+      for (const set of trueSequential(input.options) ? stages.map((stage) => [stage]) : [stages]) {
+        throwIfAborted(signal);
+        await quantizeStages(input, block, set, weights, hidden, tokens, (name, layerFacts) => {
+          facts.set(name, layerFacts);
+          onEvent?.({ phase: 'Quantizing', done: ++done, total: targets.size, unit: 'tensors', item: name });
+        });
+      }
+      await hidden.pass((state) => block.forward(state, weights), signal);
+    } finally {
+      block.release(weights);
+    }
+  }
+  return facts;
+}
+
+/** Quantizes the linears of some stages, all on what the block as it is now shows them, and puts the quantized weights in its place. */
+async function quantizeStages(
+  input: CalibratedInput,
+  block: TransformerBlock,
+  stages: readonly Stage[],
+  weights: Map<string, BufferHandle>,
+  hidden: HiddenStates,
+  tokens: number,
+  onDone: (name: string, facts: LayerFacts) => void,
+): Promise<void> {
+  if (stages.length === 0) return;
+  const { backend, quantizer, options, targets, writer, signal } = input;
+  const observations = await collectHessians(backend, block, stages, weights, hidden, tokens, signal);
+  try {
+    for (const { point, linears } of stages)
+      for (const { name } of linears) {
+        const planned = targets.get(name) as PlannedTensor;
+        const weight = weights.get(name) as BufferHandle;
+        const { tensor, facts = {} } = await quantizeLinear(quantizer, options, planned, weight, observations.get(point), backend, input);
+        await writer.write(planned, { rowStart: 0, value: tensor });
+        weights.set(name, await dequantize(tensor, backend));
+        backend.free(weight);
+        onDone(name, facts);
+      }
+  } finally {
+    for (const { hessian } of observations.values()) backend.free(hessian);
+  }
+}
+
+async function embedAll(
+  transformer: Transformer,
+  sequences: readonly Int32Array[],
+  backend: Backend,
+  signal?: AbortSignal,
+): Promise<Tensor[]> {
+  const states: Tensor[] = [];
+  for (const ids of sequences) {
+    throwIfAborted(signal);
+    const embedded = await transformer.embed(ids);
+    states.push(await backend.download(embedded));
+    backend.free(embedded);
+  }
+  return states;
+}
+
+/** Quantizers that can work either way say so by an option of this name. */
+function trueSequential(options: unknown): boolean {
+  return (options as { trueSequential?: boolean } | undefined)?.trueSequential ?? true;
+}
+
+/** @throws CalibrantError when a quantizer that needs calibration is asked for grids that it cannot fill. */
+export function checkGrids(quantizer: Quantizer, plan: readonly PlannedTensor[], linears: ReadonlySet<string>): void {
+  if (quantizer.needs.length === 0) return;
+  const block = plan.find(({ scheme, source }) => scheme.kind === 'block' && source !== undefined && linears.has(source));
+  if (block?.scheme.kind === 'block')
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `The quantizer "${quantizer.name}" works on integer grids such as int4-g128-asym; the scheme stores ${block.source} as ${block.scheme.type}, a block type. Use the method rtn with it, or an integer scheme with --format safetensors.`,
+      { option: 'recipe.quantizer', ...(block.source ? { tensor: block.source } : {}) },
+    );
+}

@@ -1,0 +1,44 @@
+import { type Backend, type BufferHandle, type Tensor, throwIfAborted } from '@calibrant/core';
+
+/** Sequences on their way through the backend while the next one is uploaded, per lane. */
+const IN_FLIGHT_PER_LANE = 2;
+
+/**
+ * The hidden states of all calibration sequences between two blocks. They wait in host memory, since lanes hold only what they work on,
+ * and pass through the lanes in a fixed order: what is accumulated over them does not depend on timing.
+ */
+export interface HiddenStates {
+  readonly count: number;
+  /** Runs `body` on each sequence's state on a lane; what it returns (if anything) becomes the sequence's new state. */
+  pass(body: (hidden: BufferHandle, index: number) => Promise<BufferHandle | undefined>, signal?: AbortSignal): Promise<void>;
+}
+
+export function createHiddenStates(backend: Backend, states: Tensor[]): HiddenStates {
+  return {
+    count: states.length,
+    async pass(body, signal) {
+      const pending: Promise<void>[] = [];
+      try {
+        for (let index = 0; index < states.length; index++) {
+          throwIfAborted(signal);
+          const hidden = await backend.upload(states[index], { lane: index % backend.lanes });
+          const result = await body(hidden, index);
+          backend.free(hidden);
+          if (result) {
+            const stored = backend.download(result).then((value) => {
+              states[index] = value;
+              backend.free(result);
+            });
+            stored.catch(() => {}); // reported below, in order
+            pending.push(stored);
+          }
+          if (pending.length >= IN_FLIGHT_PER_LANE * backend.lanes) await pending.shift();
+        }
+        await Promise.all(pending);
+        await backend.sync();
+      } finally {
+        await Promise.allSettled(pending);
+      }
+    },
+  };
+}

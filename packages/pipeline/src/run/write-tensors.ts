@@ -1,0 +1,64 @@
+import type { Backend, FormatWriter, PlannedTensor, Quantizer, Recipe, RunOptions } from '@calibrant/core';
+import { throwIfAborted } from '@calibrant/core';
+import type { Transformer } from '@calibrant/transformer';
+import { type LayerFacts, quantizeCalibrated } from './calibrated.js';
+import { calibrate } from './calibration.js';
+import { encodeStream, loadWhole, workOf } from './encode-stream.js';
+import { quantizeLinear } from './quantize-linear.js';
+
+export interface WriteInput extends RunOptions {
+  readonly recipe: Recipe;
+  readonly quantizer: Quantizer;
+  readonly quantizerOptions: unknown;
+  readonly plan: readonly PlannedTensor[];
+  readonly writer: FormatWriter;
+  readonly transformer: Transformer;
+  readonly backend: Backend;
+}
+
+export interface Written {
+  readonly facts: ReadonlyMap<string, LayerFacts>;
+  readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
+}
+
+/** Computes and writes every planned tensor: what needs no data by streaming, the rest block by block on the calibration set. */
+export async function writeTensors(input: WriteInput): Promise<Written> {
+  const { quantizer, plan } = input;
+  const calibrated = quantizer.needs.length === 0 ? [] : plan.filter(isTarget);
+  await writeDataFree(
+    input,
+    plan.filter((tensor) => !calibrated.includes(tensor)),
+  );
+  if (calibrated.length === 0) return { facts: new Map() };
+  const set = await calibrate(input);
+  const targets = new Map(calibrated.map((tensor) => [tensor.source as string, tensor]));
+  const facts = await quantizeCalibrated({ ...input, options: input.quantizerOptions, sequences: set.sequences, targets });
+  return { facts, calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } };
+}
+
+/** On an integer grid, so that the quantizer chooses the codes. */
+function isTarget({ scheme, source }: PlannedTensor): boolean {
+  return scheme.kind === 'affine' && source !== undefined;
+}
+
+async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[]): Promise<void> {
+  const { backend, transformer, quantizer, quantizerOptions, writer, onEvent, signal } = input;
+  const phase = quantizer.needs.length === 0 ? 'Quantizing' : 'Copying';
+  const total = tensors.reduce((sum, tensor) => sum + workOf(tensor), 0) * 4;
+  let done = 0;
+  for (const tensor of tensors) {
+    throwIfAborted(signal);
+    onEvent?.({ phase, done, total, unit: 'bytes', item: tensor.name });
+    if (isTarget(tensor)) {
+      const weight = await loadWhole(transformer.checkpoint, tensor, backend);
+      try {
+        const quantized = await quantizeLinear(quantizer, quantizerOptions, tensor, weight, undefined, backend, input);
+        await writer.write(tensor, { rowStart: 0, value: quantized.tensor });
+      } finally {
+        backend.free(weight);
+      }
+    } else await encodeStream(transformer.checkpoint, tensor, writer, backend, input);
+    done += workOf(tensor) * 4;
+  }
+  onEvent?.({ phase, done: total, total, unit: 'bytes' });
+}

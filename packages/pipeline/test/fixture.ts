@@ -1,0 +1,25 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { compressedTensors } from '@calibrant/compressed-tensors';
+import { createRegistry, type Registry } from '@calibrant/core';
+import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
+import { gptq } from '@calibrant/gptq';
+import { rtn } from '@calibrant/rtn';
+import { modelFolder } from '@calibrant/tiny-llama';
+import { architectures } from '@calibrant/transformer';
+
+export function testRegistry(): Registry {
+  return createRegistry([architectures(), rtn(), gptq(), ggufSchemes(), ggufFormat(), compressedTensors()]);
+}
+
+/** A folder of its own for each test, removed by `clean`. */
+export async function scratchFolder(): Promise<{ path: (name: string) => string; clean: () => Promise<void> }> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'calibrant-pipeline-'));
+  return { path: (name) => path.join(folder, name), clean: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** A copy of the embedded model that a test may damage. */
+export async function copyModel(to: string): Promise<void> {
+  await cp(modelFolder, to, { recursive: true });
+}
