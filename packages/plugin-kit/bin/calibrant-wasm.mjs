@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { createHash } from 'node:crypto';
 // Compiles assembly/index.ts of the package in the current folder to SIMD WebAssembly and embeds it as src/generated/wasm.ts,
-// an `EmbeddedWasm` of @calibrant/core. The module imports its memory and exports `heapBase()`, above which the host puts operands.
+// an `EmbeddedWasm` of @calibrant/core. The module imports its memory, which must be fresh (zeros, so that static scratch takes no bytes here),
+// and exports `heapBase()`, above which the host puts operands.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 
 const { default: asc } = await import('assemblyscript/asc').catch(() => {
@@ -35,7 +36,19 @@ console.log(`calibrant-wasm: ${name}: ${binary.length} bytes`);
 async function compile() {
   let binary;
   const result = await asc.main(
-    ['assembly/index.ts', '--outFile', 'module.wasm', '-O3', '--runtime', 'stub', '--enable', 'simd', '--noAssert', '--importMemory'],
+    [
+      'assembly/index.ts',
+      '--outFile',
+      'module.wasm',
+      '-O3',
+      '--runtime',
+      'stub',
+      '--enable',
+      'simd',
+      '--noAssert',
+      '--importMemory',
+      '--zeroFilledMemory',
+    ],
     {
       writeFile(file, contents) {
         if (file.endsWith('.wasm')) binary = contents;

@@ -3,5 +3,7 @@
  * @module
  */
 
+export { runWasm } from './run-wasm.js';
 export { type BackendFactory, type TestBackendOptions, testBackend } from './test-backend.js';
 export type { Skip, TestFramework } from './test-framework.js';
+export { type QuantizerSuite, testQuantizer } from './test-quantizer.js';
