@@ -16,6 +16,8 @@ export {
   type WeightRef,
   weightsOf,
 } from './description.js';
+export { type GenerateOptions, generate } from './generation/generate.js';
+export { attentionStep } from './kernels/attention-step.js';
 export { joinColumns } from './kernels/join-columns.js';
 export type { ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';
 export type { PositionBuffers, Positions, RopeBuffers } from './runtime/position-buffers.js';
@@ -25,3 +27,5 @@ export {
   type RunSequencesOptions,
   type Transformer,
 } from './runtime/transformer.js';
+export type { ApplyChatTemplate, ChatMessage, ChatTemplateOptions } from './tokenizer/chat-template.js';
+export { type DecodeOptions, type EncodeOptions, openTokenizer, type Tokenizer } from './tokenizer/tokenizer.js';

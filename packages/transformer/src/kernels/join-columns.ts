@@ -1,4 +1,5 @@
 import { CalibrantError, defineKernel, describeSpec, expectShape, tensor } from '@calibrant/core';
+import { wasmModule } from '../generated/wasm.js';
 
 /** `y = [a | b]`: the columns of b after those of a, `a [rows, m]`, `b [rows, n]`, `y [rows, m + n]`, f32. */
 export const joinColumns = defineKernel<'a' | 'b', 'y', Record<string, never>>({
@@ -23,5 +24,10 @@ export const joinColumns = defineKernel<'a' | 'b', 'y', Record<string, never>>({
       yv.set(bv.subarray(r * n, (r + 1) * n), r * (m + n) + m);
     }
     return { y };
+  },
+  wasm: {
+    module: wasmModule,
+    function: 'joinColumns',
+    scalars: ({ a, b }) => [a?.shape[1] ?? 0, b?.shape[1] ?? 0],
   },
 });

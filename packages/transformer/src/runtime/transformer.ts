@@ -34,6 +34,7 @@ export interface Transformer {
   readonly backend: Backend;
   readonly checkpoint: Checkpoint;
   readonly positions: PositionBuffers;
+  readonly blockCount: number;
   /** All linear layers inside blocks, in the order in which they are computed. */
   linears(): readonly LinearInfo[];
   /** Hidden states `[tokens, hiddenSize]` of one sequence before the first block, on `lane` or visible to all. */
@@ -79,6 +80,7 @@ export function openTransformer(checkpoint: Checkpoint, backend: Backend, option
     backend,
     checkpoint,
     positions,
+    blockCount: description.blocks.length,
     linears: () => description.blocks.flatMap((steps, block) => stagesOf(steps, block).flatMap(({ linears }) => linears)),
     embed: embedding.embed,
     block(index) {

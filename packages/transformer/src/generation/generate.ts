@@ -1,0 +1,147 @@
+import { type BufferHandle, byteLength, CalibrantError, createRng, type Rng, type RunOptions, throwIfAborted } from '@calibrant/core';
+import { weightsOf } from '../description.js';
+import type { Transformer } from '../runtime/transformer.js';
+import { createCachedDecoder, type ModelWeights } from './cached-decoder.js';
+import { sampleToken } from './sample-token.js';
+
+export interface GenerateOptions extends RunOptions {
+  /** The starts of the sequences, each of at least one token. */
+  readonly prompts: readonly Int32Array[];
+  /** Tokens that each sequence has at most in the end, its prompt included. */
+  readonly length: number;
+  /** 0 (greedy) if absent; 1 samples from the model's own distribution. */
+  readonly temperature?: number;
+  /** Sample among the k most likely tokens; all if absent. */
+  readonly topK?: number;
+  /** Seed of the samples; 0 if absent. Sequence i draws the same numbers however many sequences there are. */
+  readonly seed?: number;
+  /** A sequence ends after one of these; none if absent. */
+  readonly stopTokens?: readonly number[];
+  /** All blocks must be in memory at once, as f32; above this many bytes generation is refused. 4 GiB if absent. */
+  readonly maxWeightBytes?: number;
+}
+
+/**
+ * Sequences per batch. A constant, so that results do not depend on the number of lanes; large enough for matrix products, small enough for several
+ * batches to share the lanes.
+ */
+const BATCH = 32;
+const MAX_WEIGHT_BYTES = 4 * 1024 ** 3;
+
+/**
+ * Continues sequences by the model itself, many at once with cached keys and values. Deterministic by seed. Prompts may differ in length; all sequences of
+ * a batch advance together from position 0.
+ *
+ * @throws CalibrantError `OUT_OF_MEMORY` when the model's weights in f32 exceed `maxWeightBytes`, `INVALID_ARGUMENT` for empty or too long prompts.
+ * @example
+ * const [ids] = await generate(model, { prompts: [tokenizer.encode('In computer science,')], length: 60 });
+ * tokenizer.decode(ids);
+ */
+export async function generate(model: Transformer, options: GenerateOptions): Promise<Int32Array[]> {
+  checkOptions(model, options);
+  const { backend } = model;
+  const { prompts, signal, onEvent } = options;
+  const total = prompts.reduce((sum, prompt) => sum + options.length - prompt.length, 0);
+  const results: Int32Array[] = new Array(prompts.length);
+  const weights = await loadAll(model);
+  let done = 0;
+  const count = (tokens: number): void => {
+    done += tokens;
+    onEvent?.({ phase: 'Generating text', done, total, unit: 'tokens' });
+  };
+  try {
+    const batches: number[] = [];
+    for (let start = 0; start < prompts.length; start += BATCH) batches.push(start);
+    // Each lane works on two batches at a time, so that it has work while the other's tokens are drawn.
+    const workers = Array.from({ length: Math.min(2 * backend.lanes, batches.length) }, async (_, worker) => {
+      for (let start = batches.shift(); start !== undefined; start = batches.shift()) {
+        throwIfAborted(signal);
+        const texts = await generateBatch(model, weights, options, start, worker % backend.lanes, count);
+        for (const [i, ids] of texts.entries()) results[start + i] = ids;
+      }
+    });
+    const settled = await Promise.allSettled(workers);
+    const failed = settled.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+    return results;
+  } finally {
+    for (const block of weights) backend.free(...block.values());
+  }
+}
+
+async function generateBatch(
+  model: Transformer,
+  weights: ModelWeights,
+  options: GenerateOptions,
+  start: number,
+  lane: number,
+  count: (tokens: number) => void,
+): Promise<Int32Array[]> {
+  const { prompts, length, temperature = 0, topK, seed = 0, stopTokens = [], signal } = options;
+  const sequences = prompts.slice(start, start + BATCH).map((prompt, i) => ({
+    ids: [...prompt],
+    prompt: prompt.length,
+    random: createRng(seed + Math.imul(start + i, 0x9e3779b1)),
+    ended: prompt.length >= length,
+  }));
+  const decoder = createCachedDecoder(model, weights, lane);
+  try {
+    for (let position = 0; sequences.some(({ ended }) => !ended); position++) {
+      throwIfAborted(signal);
+      const logits = await decoder.step(Int32Array.from(sequences, ({ ids }) => ids[Math.min(position, ids.length - 1)]));
+      const wanted = sequences.some(({ ids, ended }) => !ended && ids.length === position + 1);
+      const values = wanted ? ((await model.backend.download(logits)).data as Float32Array) : undefined;
+      model.backend.free(logits);
+      if (!values) continue;
+      const vocab = logits.shape[1];
+      let drawn = 0;
+      for (const [row, sequence] of sequences.entries()) {
+        if (sequence.ended || sequence.ids.length !== position + 1) continue;
+        const token = draw(values.subarray(row * vocab, (row + 1) * vocab), sequence.random);
+        sequence.ids.push(token);
+        sequence.ended = sequence.ids.length >= length || stopTokens.includes(token);
+        drawn++;
+      }
+      count(drawn);
+    }
+  } finally {
+    decoder.release();
+  }
+  return sequences.map(({ ids }) => Int32Array.from(ids));
+
+  function draw(logits: Float32Array, random: Rng): number {
+    return sampleToken(logits, { temperature, ...(topK === undefined ? {} : { topK }) }, random);
+  }
+}
+
+async function loadAll(model: Transformer): Promise<ModelWeights> {
+  const weights: Map<string, BufferHandle>[] = [];
+  try {
+    for (let index = 0; index < model.blockCount; index++) weights.push(await model.block(index).load());
+    return weights;
+  } catch (error) {
+    for (const block of weights) model.backend.free(...block.values());
+    throw error;
+  }
+}
+
+function checkOptions(
+  model: Transformer,
+  { prompts, length, temperature = 0, topK = 1, maxWeightBytes = MAX_WEIGHT_BYTES }: GenerateOptions,
+): void {
+  const wrong = (message: string): CalibrantError => new CalibrantError('INVALID_ARGUMENT', message);
+  const empty = prompts.findIndex((prompt) => prompt.length === 0 || prompt.length > length);
+  if (empty >= 0)
+    throw wrong(
+      `Prompt ${empty} has ${prompts[empty].length} tokens; it must have at least 1 and at most the length of the result, ${length}.`,
+    );
+  if (!(temperature >= 0)) throw wrong(`temperature must be at least 0, found ${temperature}.`);
+  if (!(Number.isInteger(topK) && topK >= 1)) throw wrong(`topK must be a whole number of at least 1, found ${topK}.`);
+  const bytes = model.description.blocks.flatMap(weightsOf).reduce((sum, { shape }) => sum + byteLength({ dtype: 'f32', shape }), 0);
+  if (bytes > maxWeightBytes)
+    throw new CalibrantError(
+      'OUT_OF_MEMORY',
+      `Generating text needs all blocks in memory, ${(bytes / 1024 ** 3).toFixed(1)} GiB as f32, above the limit of ${(maxWeightBytes / 1024 ** 3).toFixed(1)} GiB. ` +
+        'Calibrate on a text file or folder instead, or raise the limit.',
+    );
+}

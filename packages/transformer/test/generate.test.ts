@@ -1,0 +1,119 @@
+import { type BufferHandle, createReferenceBackend, createRng, toF32 } from '@calibrant/core';
+import { generate, openTransformer } from '@calibrant/transformer';
+import { describe, expect, it } from '@jest/globals';
+import { createCachedDecoder } from '../src/generation/cached-decoder.js';
+import { sampleToken } from '../src/generation/sample-token.js';
+import { argmax, maxDifference, row } from './compare.js';
+import { goldenModel } from './golden-model.js';
+
+describe.each(['llama', 'mistral-sliding', 'qwen3', 'smollm3'])('cached decoding of %s', (name) => {
+  it('gives the logits of the forward pass over the whole sequence within 1e-4, beyond the point where the cache is moved', async () => {
+    const { checkpoint, reference } = goldenModel(name);
+    const backend = createReferenceBackend();
+    const model = openTransformer(checkpoint, backend);
+    const first = reference.get('input_ids')!.data as Int32Array;
+    const second = first.slice().reverse();
+    const expected = [await model.logits(first), await model.logits(second)];
+    await model.release();
+
+    const weights: Map<string, BufferHandle>[] = [];
+    for (let index = 0; index < model.blockCount; index++) weights.push(await model.block(index).load());
+    const decoder = createCachedDecoder(model, weights, 0);
+    for (let t = 0; t < first.length; t++) {
+      const handle = await decoder.step(Int32Array.of(first[t], second[t]));
+      const logits = await backend.download(handle);
+      backend.free(handle);
+      for (const i of [0, 1]) expect(maxDifference(row(logits, i), row(expected[i], t))).toBeLessThan(1e-4);
+    }
+    decoder.release();
+    for (const block of weights) backend.free(...block.values());
+    await model.release();
+    expect(backend.allocatedBytes()).toBe(0);
+  });
+});
+
+describe('generate', () => {
+  const open = () => openTransformer(goldenModel('llama').checkpoint, createReferenceBackend());
+  const prompts = [Int32Array.of(1), Int32Array.of(1, 20, 30), Int32Array.of(7, 9)];
+
+  it('continues greedily with the most likely token of the forward pass, for prompts of different lengths', async () => {
+    const model = open();
+    const sequences = await generate(model, { prompts, length: 8 });
+    for (const [i, ids] of sequences.entries()) {
+      expect(ids.length).toBe(8);
+      expect([...ids.subarray(0, prompts[i].length)]).toEqual([...prompts[i]]);
+      const logits = await model.logits(ids);
+      for (let t = prompts[i].length; t < 8; t++) expect(ids[t]).toBe(argmax(row(logits, t - 1)));
+    }
+  });
+
+  it('is repeatable by seed, differs between seeds, and does not depend on what else is generated', async () => {
+    const sample = (seed: number, count = 3) =>
+      generate(open(), { prompts: prompts.slice(0, count), length: 12, temperature: 1, topK: 50, seed });
+    const first = await sample(3);
+    expect(await sample(3)).toEqual(first);
+    expect((await sample(3, 1))[0]).toEqual(first[0]);
+    expect(await sample(4)).not.toEqual(first);
+    expect(new Set(first.map(String)).size).toBe(3);
+  });
+
+  it('ends a sequence after a stop token and frees everything', async () => {
+    const model = open();
+    const [whole] = await generate(model, { prompts: prompts.slice(0, 1), length: 10 });
+    const stop = whole[4];
+    const sequences = await generate(model, { prompts, length: 10, stopTokens: [stop] });
+    expect([...sequences[0]]).toEqual([...whole.subarray(0, whole.indexOf(stop, 1) + 1)]);
+    await model.release();
+    expect(model.backend.allocatedBytes()).toBe(0);
+  });
+
+  it('reports progress and stops when it is cancelled', async () => {
+    const model = open();
+    const seen: number[] = [];
+    const controller = new AbortController();
+    const onEvent = (event: object) => {
+      if ('done' in event) seen.push(event.done as number);
+      if (seen.length === 4) controller.abort();
+    };
+    await expect(generate(model, { prompts, length: 20, onEvent, signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(seen).toEqual([1, 3, 6, 9]);
+    await model.release();
+    expect(model.backend.allocatedBytes()).toBe(0);
+  });
+
+  it('refuses empty and too long prompts, bad sampling options and models that do not fit', async () => {
+    const model = open();
+    const refuse = (options: object, code: string, message: RegExp) =>
+      expect(generate(model, { prompts, length: 8, ...options })).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await refuse({ prompts: [new Int32Array(0)] }, 'INVALID_ARGUMENT', /Prompt 0 has 0 tokens/);
+    await refuse({ length: 2 }, 'INVALID_ARGUMENT', /Prompt 1 has 3 tokens/);
+    await refuse({ temperature: -1 }, 'INVALID_ARGUMENT', /temperature/);
+    await refuse({ topK: 0 }, 'INVALID_ARGUMENT', /topK/);
+    await refuse({ maxWeightBytes: 1000 }, 'OUT_OF_MEMORY', /text file or folder/);
+  });
+});
+
+describe('sampleToken', () => {
+  const logits = Float32Array.of(0, 2, 1, 2, -5);
+
+  it('takes the first of the most likely tokens at temperature 0', () => {
+    expect(sampleToken(logits, { temperature: 0 }, createRng(1))).toBe(1);
+  });
+
+  it('draws tokens as often as the softmax of the logits over the temperature says', () => {
+    const random = createRng(9);
+    const counts = new Float64Array(5);
+    const draws = 40000;
+    for (let i = 0; i < draws; i++) counts[sampleToken(logits, { temperature: 2 }, random)]++;
+    const weights = toF32({ dtype: 'f32', shape: [5], data: logits }).map((value) => Math.exp(value / 2));
+    const sum = weights.reduce((a, b) => a + b);
+    // Four standard deviations of a frequency are below 0.01 for 40000 draws.
+    for (let i = 0; i < 5; i++) expect(Math.abs(counts[i] / draws - weights[i] / sum)).toBeLessThan(0.01);
+  });
+
+  it('draws only among the k most likely', () => {
+    const random = createRng(2);
+    const drawn = new Set(Array.from({ length: 200 }, () => sampleToken(logits, { temperature: 5, topK: 3 }, random)));
+    expect([...drawn].sort()).toEqual([1, 2, 3]);
+  });
+});
