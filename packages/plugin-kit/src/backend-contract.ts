@@ -209,7 +209,7 @@ export function contractTests(
     const { y } = backend.run(add, { a, b }, {});
     const shared = backend.share(y);
     await backend.sync();
-    expect(backend.allocatedBytes()).toBeGreaterThanOrEqual(4 * 24);
+    expect(backend.allocatedBytes()).toBeGreaterThanOrEqual(3 * 24);
     backend.free(a, b, y, shared);
     await backend.sync();
     expect(backend.allocatedBytes()).toBe(0);
