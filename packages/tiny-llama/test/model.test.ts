@@ -1,7 +1,7 @@
-import { describe, expect, it } from '@jest/globals';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
+import { describe, expect, it } from '@jest/globals';
 
 describe('the embedded model', () => {
   it('lies where modelFolder says, with the files that a checkpoint needs', async () => {
