@@ -12,10 +12,11 @@ const SUB_WEIGHTS: usize = memory.data(32, 16);
 const INVERSES: usize = memory.data(32, 16);
 const BASES: usize = memory.data(32, 16);
 
-/** Results of {@link encodeAffineSuperBlock}: 256 codes, 8 six-bit scales and minima, a byte each, and the halves d and dmin. */
+/** Results of {@link encodeAffineSuperBlock}: 256 codes, a byte each, the 12 bytes of six-bit scales and minima, and the halves d and dmin. */
 export const CODES: usize = memory.data(256, 16);
 const SCALES: usize = memory.data(8, 16);
 const MINS: usize = memory.data(8, 16);
+export const PAIRS: usize = memory.data(12, 16);
 export const FACTORS: usize = memory.data(4, 16);
 
 /** `√(Σ x² / 32) + |x|` for the four sub-blocks in {@link X}. */
@@ -70,6 +71,8 @@ export function encodeAffineSuperBlock(x: usize, importance: usize, levels: i32,
   }
   const d = importance ? toHalf(searchPositive(SUB_SCALES, SUB_WEIGHTS, 8, 63, SCALES)) : plainSixBits(SUB_SCALES, SCALES);
   const dmin = importance ? toHalf(searchPositive(SUB_MINS, SUB_WEIGHTS, 8, 63, MINS)) : plainSixBits(SUB_MINS, MINS);
+  packPairs(PAIRS);
+  unpackPairs(PAIRS);
   store<u16>(FACTORS, d);
   store<u16>(FACTORS, dmin, 2);
   for (let j = 0; j < 8; j++) roundSubBlock(x + j * 128, j, fromHalf(d), fromHalf(dmin), levels);
@@ -77,8 +80,8 @@ export function encodeAffineSuperBlock(x: usize, importance: usize, levels: i32,
 
 /** Codes against what the decoder will read; where its scale is zero, those of the search. */
 function roundSubBlock(x: usize, j: i32, d: f32, dmin: f32, levels: i32): void {
-  const scale: f32 = d * <f32>load<u8>(SCALES + j);
-  const min: f32 = dmin * <f32>load<u8>(MINS + j);
+  const scale: f32 = d * <f32>load<u8>(PAIR_SCALES + j);
+  const min: f32 = dmin * <f32>load<u8>(PAIR_MINS + j);
   const divisor = f32x4.splat(scale);
   const shift = f32x4.splat(min);
   const inverse = load<f32>(INVERSES + j * 4);
@@ -104,7 +107,7 @@ function roundSubBlock(x: usize, j: i32, d: f32, dmin: f32, levels: i32): void {
 }
 
 /** Packs the 8 pairs of six-bit numbers into 12 bytes; see src/blocks/six-bit-pairs.ts. */
-export function packPairs(to: usize): void {
+function packPairs(to: usize): void {
   const scalesLow = load<u32>(SCALES);
   const scalesHigh = load<u32>(SCALES, 4);
   const minsLow = load<u32>(MINS);
@@ -114,7 +117,7 @@ export function packPairs(to: usize): void {
   store<u32>(to, (scalesHigh & 0x0f0f0f0f) | ((minsHigh & 0x0f0f0f0f) << 4), 8);
 }
 
-/** Unpacked pairs of the decoder. */
+/** What {@link unpackPairs} reads. */
 export const PAIR_SCALES: usize = memory.data(8, 16);
 export const PAIR_MINS: usize = memory.data(8, 16);
 

@@ -1,4 +1,4 @@
-import { CODES, encodeAffineSuperBlock, FACTORS, PAIR_MINS, PAIR_SCALES, packPairs, unpackPairs } from './affine-super-block';
+import { CODES, encodeAffineSuperBlock, FACTORS, PAIR_MINS, PAIR_SCALES, PAIRS, unpackPairs } from './affine-super-block';
 import { fromHalf } from './half';
 
 const BYTES: i32 = 144;
@@ -8,7 +8,8 @@ export function encodeQ4_K(rows: i32, x: usize, importance: usize, blocks: usize
     for (let column = 0; column < columns; column += 256, x += 1024, blocks += BYTES) {
       encodeAffineSuperBlock(x, importance ? importance + column * 4 : 0, 15, -1, 0.1, 20);
       store<u32>(blocks, load<u32>(FACTORS));
-      packPairs(blocks + 4);
+      store<u64>(blocks + 4, load<u64>(PAIRS));
+      store<u32>(blocks + 4, load<u32>(PAIRS, 8), 8);
       for (let chunk = 0; chunk < 4; chunk++)
         for (let l = 0; l < 32; l += 16) {
           const low = v128.load(CODES + chunk * 64 + l);

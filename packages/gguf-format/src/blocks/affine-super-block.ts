@@ -3,6 +3,7 @@ import { sumOfSquares, weighByImportance } from '../search/importance.js';
 import { searchPositive } from '../search/positive.js';
 import { fromHalf, toHalf } from './half.js';
 import { nearestCode, nearestInt } from './nearest-int.js';
+import { packPairs, pairAt } from './six-bit-pairs.js';
 
 const f = Math.fround;
 const SUB_BLOCKS = 8;
@@ -13,9 +14,8 @@ export interface AffineSuperBlock {
   /** Patterns of binary16. */
   readonly d: number;
   readonly dmin: number;
-  /** Six bits each. */
-  readonly scales: Uint8Array;
-  readonly mins: Uint8Array;
+  /** The 12 bytes of eight six-bit scales and minima. */
+  readonly pairs: Uint8Array;
   readonly codes: Uint8Array;
 }
 
@@ -43,14 +43,16 @@ export function encodeAffineSuperBlock(
   const quantize = importance ? (of: Float32Array) => searchedSixBits(of, subWeights) : plainSixBits;
   const { d, codes: scales } = quantize(subScales);
   const { d: dmin, codes: mins } = quantize(subMins);
+  const pairs = packPairs(scales, mins);
   // The codes are taken anew against what the decoder will read; where its scale is zero, those of the search stay.
   for (let j = 0; j < SUB_BLOCKS; j++) {
-    const scale = f(fromHalf(d) * scales[j]);
+    const pair = pairAt(pairs, 0, j);
+    const scale = f(fromHalf(d) * pair.scale);
     if (scale === 0) continue;
-    const min = f(fromHalf(dmin) * mins[j]);
+    const min = f(fromHalf(dmin) * pair.min);
     for (let i = j * SUB_SIZE; i < (j + 1) * SUB_SIZE; i++) codes[i] = nearestCode(f(f(x[i] + min) / scale), 0, plain.levels);
   }
-  return { d, dmin, scales, mins, codes };
+  return { d, dmin, pairs, codes };
 }
 
 /** `√(Σ x² / 32) + |x|`. */

@@ -1,7 +1,7 @@
 import { encodeAffineSuperBlock } from './affine-super-block.js';
 import { defineBlockType } from './block-type.js';
 import { readHalf } from './half.js';
-import { packPairs, pairAt } from './six-bit-pairs.js';
+import { pairAt } from './six-bit-pairs.js';
 
 const f = Math.fround;
 const SIZE = 256;
@@ -22,14 +22,9 @@ export const Q4_K = defineBlockType({
   encodeRow(x, importance, out) {
     for (let block = 0; block * SIZE < x.length; block++) {
       const [start, end, at] = [block * SIZE, (block + 1) * SIZE, block * BYTES];
-      const { d, dmin, scales, mins, codes } = encodeAffineSuperBlock(
-        x.subarray(start, end),
-        importance?.subarray(start, end),
-        PLAIN,
-        WEIGHTED,
-      );
+      const { d, dmin, pairs, codes } = encodeAffineSuperBlock(x.subarray(start, end), importance?.subarray(start, end), PLAIN, WEIGHTED);
       out.set([d & 255, d >> 8, dmin & 255, dmin >> 8], at);
-      packPairs(scales, mins, out, at + 4);
+      out.set(pairs, at + 4);
       for (let chunk = 0; chunk < 4; chunk++)
         for (let l = 0; l < 32; l++) out[at + 16 + chunk * 32 + l] = codes[chunk * 64 + l] | (codes[chunk * 64 + 32 + l] << 4);
     }
