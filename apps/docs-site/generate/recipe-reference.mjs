@@ -1,0 +1,75 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { recipeSchema } from '@calibrant/core';
+import { z } from 'zod';
+import { schemaTable } from './schema-table.mjs';
+import { site } from './workspace.mjs';
+
+/** The headings under which the recipe reference lists plug-ins, in the order of a recipe. */
+const KINDS = [
+  ['transform', 'Transforms'],
+  ['quantizer', 'Quantizers'],
+  ['scheme', 'Named schemes'],
+  ['format', 'Formats'],
+];
+
+/**
+ * Writes the tables of the recipe reference: the recipe itself, and the options of every plug-in that a recipe may name.
+ *
+ * @param {readonly import('@calibrant/core').Plugin[]} plugins
+ */
+export function generateRecipeReference(plugins) {
+  const schema = jsonSchema(recipeSchema);
+  write('recipe.md', schemaTable(schema, recipeSchema.parse({})));
+  write('recipe-schema.md', `\`\`\`json\n${JSON.stringify(schema, null, 2)}\n\`\`\``);
+  write(
+    'plugins.md',
+    KINDS.map(([kind, title]) =>
+      section(
+        title,
+        plugins.filter((plugin) => plugin.kind === kind),
+      ),
+    ).join('\n'),
+  );
+}
+
+/**
+ * @param {string} title
+ * @param {readonly import('@calibrant/core').Plugin[]} plugins
+ */
+function section(title, plugins) {
+  if (plugins.length === 0) return '';
+  const rows = plugins.map(({ name, aliases = [], meta }) => {
+    const names = [name, ...aliases].map((each) => `\`${each}\``).join(', ');
+    return `| ${names} | ${meta.description} | [${meta.package}](${pageOf(meta.package)}) |`;
+  });
+  return `### ${title}\n\n| name | what it is | package |\n| --- | --- | --- |\n${rows.join('\n')}\n${plugins.map(options).join('')}`;
+}
+
+/** @param {import('@calibrant/core').Plugin} plugin */
+function options({ name, options: schema }) {
+  const described = jsonSchema(schema);
+  if (Object.keys(described.properties ?? {}).length === 0) return '';
+  return `\nOptions of \`${name}\`:\n\n${schemaTable(described)}\n`;
+}
+
+/**
+ * @param {z.ZodType} schema
+ * @returns {import('./schema-table.mjs').JsonSchema}
+ */
+function jsonSchema(schema) {
+  return /** @type {any} */ (z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }));
+}
+
+/** @param {string} name */
+function pageOf(name) {
+  return `/packages/${name.replace('@calibrant/', '')}`;
+}
+
+/**
+ * @param {string} file
+ * @param {string} text
+ */
+function write(file, text) {
+  writeFileSync(path.join(site, 'generated', file), `${text}\n`);
+}
