@@ -27,13 +27,19 @@ export function createDispatcher(device: GPUDevice): Dispatcher {
   const pipelines = new Map<string, Promise<Pipeline>>();
 
   const compile = async (label: string, code: string, types: readonly GPUBufferBindingType[]): Promise<Pipeline> => {
+    const module = device.createShaderModule({ label, code });
+    const faults = (await module.getCompilationInfo()).messages.filter(({ type }) => type === 'error');
+    if (faults.length > 0)
+      throw new Error(
+        `its WGSL does not compile.\n${faults.map((fault) => `${fault.lineNum}:${fault.linePos} ${fault.message}`).join('\n')}`,
+      );
     const layout = device.createBindGroupLayout({
       entries: types.map((type, binding) => ({ binding, visibility: STAGE_COMPUTE, buffer: { type } })),
     });
     const pipeline = await device.createComputePipelineAsync({
       label,
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module: device.createShaderModule({ label, code }) },
+      compute: { module },
     });
     return { layout, pipeline };
   };
