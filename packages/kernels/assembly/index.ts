@@ -2,3 +2,17 @@
 export function heapBase(): usize {
   return __heap_base;
 }
+
+export { activate } from './activation';
+export { dequantizeAffine, fitAffine, roundAffine } from './affine';
+export { attentionSoftmax } from './attention-softmax';
+export { factorBlock, invertLowerBlock } from './cholesky';
+export { convert } from './convert';
+export { accumulateTriangle, add, scale } from './elementwise';
+export { gemmF32 } from './gemm-f32';
+export { gemmF64 } from './gemm-f64';
+export { copyRectangle, transpose1, transpose2, transpose4, transpose8 } from './layout';
+export { layerNorm, rmsNorm } from './norms';
+export { packBits, unpackBits } from './packing';
+export { rope } from './rope';
+export { softmax } from './softmax';

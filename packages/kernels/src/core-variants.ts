@@ -1,5 +1,5 @@
-import type { Kernel, TensorSpec } from '@calibrant/core';
 import * as core from '@calibrant/core';
+import { type DType, dtypeInfo, elementCount, type Kernel, type TensorSpec } from '@calibrant/core';
 
 /** The WebAssembly function of a core kernel for given operands. */
 export interface CoreCall {
@@ -14,5 +14,32 @@ export const CORE_KERNELS: readonly Kernel<any, any, any>[] = Object.values(core
   (value): value is Kernel<any, any, any> => typeof value === 'object' && 'reference' in value && 'infer' in value,
 );
 
+/** Numbers of the element types in assembly/convert.ts. */
+const CONVERTED: Partial<Record<DType, number>> = { f64: 0, f32: 1, f16: 2, bf16: 3, f8_e4m3: 4, f8_e5m2: 5 };
+const ACTIVATIONS: Readonly<Record<string, number>> = { silu: 0, gelu: 1, geluTanh: 2, relu: 3 };
+
 /** SIMD functions for the kernels of `@calibrant/core`. Undefined where a case has none and the reference runs. */
-export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {};
+export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {
+  'core.rmsNorm': ({ x, weight }, { eps, offset = 0 }) => call('rmsNorm', x.shape[1], weight.shape[0], eps, offset),
+  'core.layerNorm': ({ x, weight }, { eps }) => call('layerNorm', x.shape[1], weight.shape[0], eps),
+  'core.softmax': ({ x }) => call('softmax', x.shape[1]),
+  'core.rope': ({ x, cos }, { headDim, style }) => call('rope', x.shape[1], headDim, cos.shape[1], Number(style === 'interleaved')),
+  'core.activation': ({ x }, { kind }) => call('activate', rowLength(x), ACTIVATIONS[kind]),
+  'core.add': ({ a }, { scale = 1 }) => call('add', rowLength(a), scale),
+  'core.scale': ({ x }, { scale }) => call('scale', rowLength(x), scale),
+  'core.transpose': ({ x }) => call(`transpose${dtypeInfo(x.dtype).bytes}`, x.shape[1]),
+  'core.convert': ({ x }, { to }) => call('convert', rowLength(x), CONVERTED[x.dtype]!, CONVERTED[to as DType]!),
+  'core.fitAffine': ({ w }, { bits, groupSize, symmetric }) => call('fitAffine', w.shape[1], bits, groupSize, Number(symmetric)),
+  'core.roundAffine': ({ w, scales }, { bits, groupSize }) => call('roundAffine', w.shape[1], scales.shape[1], bits, groupSize),
+  'core.dequantizeAffine': ({ codes, scales }, { groupSize }) => call('dequantizeAffine', codes.shape[1], scales.shape[1], groupSize),
+  'core.packBits': ({ codes }, { bits }) => call('packBits', codes.shape[1], bits),
+  'core.unpackBits': (_, { bits, columns }) => call('unpackBits', columns, bits),
+};
+
+function call(name: string, ...scalars: number[]): CoreCall {
+  return { function: name, scalars };
+}
+
+function rowLength({ shape }: TensorSpec): number {
+  return elementCount(shape.slice(1));
+}
