@@ -17,6 +17,7 @@ export {
   weightsOf,
 } from './description.js';
 export { type GenerateOptions, generate } from './generation/generate.js';
+export { type ModelTextGenerator, textGenerator } from './generation/text-generator.js';
 export { attentionStep } from './kernels/attention-step.js';
 export { joinColumns } from './kernels/join-columns.js';
 export type { ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';

@@ -1,0 +1,64 @@
+import type { RunOptions } from '@calibrant/core';
+
+/** Token sequences that a model is observed on while it is quantized, with what they came from. */
+export interface CalibrationSet {
+  readonly sequences: readonly Int32Array[];
+  readonly source: 'self' | 'file' | 'folder' | 'text';
+  readonly seed: number;
+  /** Tokens of all sequences. */
+  readonly tokens: number;
+  /** Tokens of the whole text that the sequences were chosen from; equal to `tokens` when all of it is used. */
+  readonly available: number;
+  /** Sentences for a person: fewer samples than asked for, or than is usual. */
+  readonly warnings: readonly string[];
+}
+
+export interface CalibrationSize {
+  /** Sequences wanted. */
+  readonly samples: number;
+  /** Tokens per sequence, at least 2. */
+  readonly length: number;
+  readonly seed: number;
+}
+
+/** The part of a tokenizer that is needed here. */
+export interface CalibrationTokenizer {
+  encode(text: string): Int32Array;
+  /** Put between documents when known. */
+  readonly eosTokenId?: number | undefined;
+}
+
+/** A model that can write text. */
+export interface TextGenerator {
+  readonly vocabSize: number;
+  /** With what a document begins when known. */
+  readonly bosTokenId?: number | undefined;
+  generate(
+    options: {
+      readonly prompts: readonly Int32Array[];
+      /** Tokens per sequence in the end. */
+      readonly length: number;
+      readonly temperature: number;
+      readonly seed: number;
+    } & RunOptions,
+  ): Promise<Int32Array[]>;
+}
+
+/** The usual size of calibration sets in the literature (GPTQ and AWQ use 128 sequences). */
+const USUAL_SAMPLES = 128;
+
+/** Completes a set: counts tokens and warns when there are few sequences. */
+export function completeSet(set: Omit<CalibrationSet, 'tokens' | 'warnings'>, { samples, length }: CalibrationSize): CalibrationSet {
+  const found = set.sequences.length;
+  const tokens = set.sequences.reduce((sum, { length: size }) => sum + size, 0);
+  const warnings: string[] = [];
+  if (found < samples)
+    warnings.push(
+      `The text gives ${found} calibration sequences (${tokens} tokens) of the ${samples} × ${length} asked for. All of it is used.`,
+    );
+  if (found < USUAL_SAMPLES)
+    warnings.push(
+      `Calibrating on ${found} ${found === 1 ? 'sequence' : 'sequences'} (${tokens} tokens); ${USUAL_SAMPLES} or more are usual, with fewer the statistics are noisy.`,
+    );
+  return { ...set, tokens, warnings };
+}

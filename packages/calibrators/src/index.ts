@@ -1,0 +1,8 @@
+/**
+ * Calibration sets: from a file, a folder, or text that the model writes itself.
+ * @module
+ */
+
+export * from './browser.js';
+export { type CalibrationContext, type CalibrationOptions, calibrationSet } from './from-recipe.node.js';
+export { readDocuments } from './read-documents.node.js';
