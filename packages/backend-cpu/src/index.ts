@@ -3,4 +3,5 @@
  * @module
  */
 
-export { type CpuBackendOptions, createCpuBackend } from './create-cpu-backend.node.js';
+export { type CpuPluginOptions, cpuBackend } from './cpu-plugin.js';
+export { type CpuBackendOptions, createCpuBackend, type GemmEngine } from './create-cpu-backend.node.js';

@@ -1,10 +1,9 @@
 import { workerData } from 'node:worker_threads';
 import { serveLane } from '@calibrant/kernels';
-import { denseOperations } from './operations.js';
+import { cpuOperations } from './operations.js';
 import { ortGemm } from './ort-gemm.node.js';
+import { wasmGemm } from './wasm-gemm.js';
 
-// Top-level code of the worker thread of one lane.
+// The worker thread of one lane.
 const { gemm } = workerData as { readonly gemm: 'onnxruntime' | 'wasm' };
-const engine = ortGemm(await import('onnxruntime-node'));
-void gemm;
-serveLane(denseOperations(engine));
+serveLane(cpuOperations(gemm === 'wasm' ? wasmGemm : ortGemm(await import('onnxruntime-node'))));

@@ -8,5 +8,6 @@ export { Lane, type LaneBuffer, type LaneOptions, type NativeCall, type NativeOp
 export { createLaneBackend, type LaneBackendOptions } from './lane-backend.js';
 export type { LanePort } from './lane-link.js';
 export { serveLane } from './lane-worker.node.js';
+export { LAYOUT_OPERATIONS } from './layout-operations.js';
 export type { Command, Reply } from './protocol.js';
 export { startWorkerLane } from './worker-lane.node.js';

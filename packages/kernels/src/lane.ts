@@ -89,17 +89,6 @@ export class Lane {
     return buffer.external ?? new array(this.memory.buffer, buffer.address, elementCount(buffer.shape));
   }
 
-  /** The buffer's address in the arena, for WebAssembly; a buffer outside is copied in for the time of `body`. */
-  resident<Result>(buffer: LaneBuffer, body: (address: number) => Result): Result {
-    if (!buffer.external) return body(buffer.address);
-    const address = this.#copyIn(buffer.external);
-    try {
-      return body(address);
-    } finally {
-      this.arena.release(address);
-    }
-  }
-
   async #drain(): Promise<void> {
     this.#running = true;
     for (let i = 0; i < this.#queue.length; i++) {
