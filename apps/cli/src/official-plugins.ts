@@ -8,16 +8,7 @@ import { architectures } from '@calibrant/transformer';
 
 /** The plug-ins that the CLI registers, in the way in which any program registers its own. The WebGPU backend is optional. */
 export async function officialPlugins(): Promise<Plugin[]> {
-  return [
-    ...architectures(),
-    rtn(),
-    gptq(),
-    ...ggufSchemes(),
-    ggufFormat(),
-    compressedTensors(),
-    cpuBackend(),
-    ...(await optionalPlugins()),
-  ];
+  return [...architectures, rtn(), gptq(), ...ggufSchemes(), ggufFormat(), compressedTensors(), cpuBackend(), ...(await optionalPlugins())];
 }
 
 async function optionalPlugins(): Promise<Plugin[]> {

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { type Backend, CalibrantError, type Checkpoint, type Registry, type RunOptions } from '@calibrant/core';
 import { compare, cutWindows, type DivergenceFigures, type PerplexityResult, perplexity } from '@calibrant/eval';
 import { openTokenizer } from '@calibrant/transformer';
-import { asLanguageModel, openRegistered } from './language-model.js';
 import { openModel } from './open-model.js';
+import { openRegistered } from './open-transformer.js';
 
 export interface EvaluateOptions extends RunOptions {
   readonly model: string;
@@ -58,12 +58,12 @@ export async function evaluateModel(options: EvaluateOptions): Promise<Evaluatio
       seconds: (performance.now() - started) / 1000,
     });
     try {
-      if (options.base === undefined) return finish({ perplexity: await perplexity({ ...run, model: asLanguageModel(transformer) }) });
+      if (options.base === undefined) return finish({ perplexity: await perplexity({ ...run, model: transformer }) });
       const baseCheckpoint = await open(options.base);
       checkSameTokens(ids, (await openTokenizer(baseCheckpoint)).encode(text), options);
       const base = openRegistered(baseCheckpoint, backend, registry);
       try {
-        const result = await compare({ ...run, base: asLanguageModel(base), quantized: asLanguageModel(transformer) });
+        const result = await compare({ ...run, base, quantized: transformer });
         const { base: ofBase, quantized, protocol, ...divergence } = result;
         return finish({
           perplexity: { ...quantized, protocol },

@@ -15,8 +15,8 @@ import {
   throwIfAborted,
 } from '@calibrant/core';
 import { describeOutput } from './describe-output.js';
-import { openRegistered } from './language-model.js';
 import { openModel } from './open-model.js';
+import { openRegistered } from './open-transformer.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
 import { makePlan } from './plan/make-plan.js';
 import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';

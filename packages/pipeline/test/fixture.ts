@@ -10,7 +10,7 @@ import { modelFolder } from '@calibrant/tiny-llama';
 import { architectures } from '@calibrant/transformer';
 
 export function testRegistry(): Registry {
-  return createRegistry([architectures(), rtn(), gptq(), ggufSchemes(), ggufFormat(), compressedTensors()]);
+  return createRegistry([architectures, rtn(), gptq(), ggufSchemes(), ggufFormat(), compressedTensors()]);
 }
 
 /** A folder of its own for each test, removed by `clean`. */

@@ -1,5 +1,4 @@
 import type { ArchitecturePlugin, Backend, Checkpoint, Registry } from '@calibrant/core';
-import type { LanguageModel } from '@calibrant/eval';
 import { type ArchitectureDescription, openTransformer, type Transformer } from '@calibrant/transformer';
 
 /** A checkpoint as a model that runs, by the architectures that are registered. */
@@ -7,13 +6,4 @@ export function openRegistered(checkpoint: Checkpoint, backend: Backend, registr
   return openTransformer(checkpoint, backend, {
     architectures: registry.list('architecture') as readonly ArchitecturePlugin<ArchitectureDescription>[],
   });
-}
-
-/** What `@calibrant/eval` measures. */
-export function asLanguageModel(transformer: Transformer): LanguageModel {
-  return {
-    vocabSize: transformer.description.vocabSize,
-    hiddenStates: (windows, options) => transformer.run(windows, options),
-    logits: (states) => transformer.head(states),
-  };
 }
