@@ -56,8 +56,8 @@ export interface Backend {
 }
 
 /**
- * Runs `body` and frees every buffer that it registered with `keep`… except what it returns stays the caller's to free.
- * `track` returns its argument, so that it can wrap calls.
+ * Runs `body` and then frees every buffer that it gave to `track`, also after an error. `track` returns its argument, so that it can
+ * wrap calls; a buffer that is to outlive the body is not tracked.
  */
 export async function withBuffers<Result>(
   backend: Backend,

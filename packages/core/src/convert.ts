@@ -12,17 +12,23 @@ export function toF32(value: Tensor): Float32Array {
   return out;
 }
 
-/** Converts to another float type, rounding to nearest even once. @throws CalibrantError `UNSUPPORTED` for integer targets. */
+/** Converts to another float type, rounding to nearest even once (64-bit integers beyond 2^53 go by way of f64). @throws CalibrantError `UNSUPPORTED` for integer targets. */
 export function toDtype(value: Tensor, to: DType): Tensor {
   if (value.dtype === to) return value;
   if (!dtypeInfo(to).float)
     throw new CalibrantError('UNSUPPORTED', `Cannot convert ${value.dtype} to ${to}: only float types are targets.`);
   if (to === 'f32') return tensor('f32', value.shape, toF32(value));
-  const source = value.dtype === 'f64' ? (value.data as Float64Array) : toF32(value);
+  // Integers go by way of f64: f32 would round the larger ones a first time.
+  const source =
+    value.dtype === 'f64' || value.dtype === 'f32' || isCoded(value.dtype) ? floats(value) : Float64Array.from(value.data, Number);
   if (to === 'f64') return tensor('f64', value.shape, Float64Array.from(source));
   const out = tensor(to, value.shape);
   encodeFloat(to as 'f16', source, out.data as Uint16Array);
   return out;
+}
+
+function floats(value: Tensor): Float32Array | Float64Array {
+  return value.dtype === 'f64' ? (value.data as Float64Array) : toF32(value);
 }
 
 type Coded = 'f16' | 'bf16' | 'f8_e4m3' | 'f8_e5m2';

@@ -75,7 +75,8 @@ export const DTYPES: Readonly<Record<DType, DTypeInfo>> = {
 
 /** @throws CalibrantError `UNSUPPORTED` for a name that is no element type. */
 export function dtypeInfo(dtype: DType): DTypeInfo {
-  const found = DTYPES[dtype];
+  // A name from a file must not find `constructor`.
+  const found = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
   if (!found) throw new CalibrantError('UNSUPPORTED', `Unknown element type "${dtype}".`);
   return found;
 }

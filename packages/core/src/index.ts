@@ -6,6 +6,7 @@
 export { type AffineGrid, affineTensor, affineValues, checkAffineLayer, fitScheme, roundToGrid } from './affine-layer.js';
 export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
+export { type Codebook, E2M1, NF4, nearestCode, type SortedCodebook, sortCodebook } from './codebook.js';
 export { toDtype, toF32 } from './convert.js';
 export { DTYPES, type DType, type DTypeInfo, dtypeInfo, type TypedArray } from './dtype.js';
 export { CalibrantError, type ErrorCode, type ErrorDetails, throwIfAborted } from './errors.js';
@@ -27,7 +28,7 @@ export { nearest } from './nearest.js';
 export * from './ops/index.js';
 export * from './plugins/contracts.js';
 export * from './plugins/define.js';
-export { parseOptions, parseRecipe, type Recipe, type RecipeInput, recipeSchema } from './plugins/recipe.js';
+export { parseOptions, parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema, recipeSchema } from './plugins/recipe.js';
 export { createRegistry, type Registry } from './plugins/registry.js';
 export type { ProgressEvent, RunEvent, RunOptions, WarningEvent } from './progress.js';
 export { checkInputs, createReferenceBackend } from './reference-backend.js';

@@ -90,7 +90,7 @@ export function createReferenceBackend(): Backend {
 export function checkInputs(kernel: Kernel, inputs: Readonly<Record<string, BufferHandle | undefined>>): Record<string, TensorSpec> {
   const specs: Record<string, TensorSpec> = {};
   for (const name of Object.keys(inputs))
-    if (!(name in kernel.inputs)) throw new CalibrantError('INVALID_ARGUMENT', `${kernel.name} has no input "${name}".`);
+    if (!Object.hasOwn(kernel.inputs, name)) throw new CalibrantError('INVALID_ARGUMENT', `${kernel.name} has no input "${name}".`);
   for (const [name, { optional }] of Object.entries(kernel.inputs)) {
     const input = inputs[name];
     if (input) specs[name] = { dtype: input.dtype, shape: input.shape };

@@ -37,7 +37,7 @@ export const activation = defineKernel<'x' | 'up', 'y', { readonly kind: Activat
   outputs: { y: { role: 'rows' } },
   chunkRows: () => 256,
   infer({ x, up }, { kind }) {
-    if (!(kind in ACTIVATIONS)) throw new CalibrantError('UNSUPPORTED', `Unknown activation "${kind}".`);
+    if (!Object.hasOwn(ACTIVATIONS, kind)) throw new CalibrantError('UNSUPPORTED', `Unknown activation "${kind}".`);
     expectDtype('activation', 'x', x, 'f32');
     if (up) expectShape('activation', 'up', up, x.shape);
     return { y: x };

@@ -11,6 +11,13 @@ export {
 export { type AttentionAttributes, attention, type RopeAttributes, rope } from './attention.js';
 export { expectDtype, expectShape } from './check.js';
 export { inverseCholesky } from './cholesky.js';
+export {
+  dequantizeCodebook,
+  type FitCodebookAttributes,
+  fitCodebook,
+  type RoundCodebookAttributes,
+  roundCodebook,
+} from './codebook.js';
 export { convert } from './convert.js';
 export { type ActivationKind, activation, add, erf, scale } from './elementwise.js';
 export { gather, type SliceAttributes, slice, transpose } from './layout.js';

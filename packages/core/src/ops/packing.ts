@@ -4,6 +4,11 @@ import { defineKernel } from '../kernel.js';
 import { tensor } from '../tensor.js';
 import { expectDtype, expectShape } from './check.js';
 
+function expectBits(operation: string, bits: number): void {
+  if (!(Number.isInteger(bits) && bits >= 1 && bits <= 8))
+    throw new CalibrantError('INVALID_ARGUMENT', `${operation}: codes have 1 to 8 bits, found ${bits}.`);
+}
+
 /** Packs each row of codes LSB first into a little-endian bitstream, `[rows, ceil(columns · bits / 8)]` bytes. */
 export const packBits = defineKernel<'codes', 'packed', { readonly bits: number }>({
   name: 'core.packBits',
@@ -13,6 +18,7 @@ export const packBits = defineKernel<'codes', 'packed', { readonly bits: number 
   infer({ codes }, { bits }) {
     expectShape('packBits', 'codes', codes, [undefined, undefined]);
     expectDtype('packBits', 'codes', codes, 'u8');
+    expectBits('packBits', bits);
     return { packed: { dtype: 'u8', shape: [codes.shape[0], Math.ceil((codes.shape[1] * bits) / 8)] } };
   },
   reference({ codes }, { bits }) {
@@ -32,7 +38,9 @@ export const unpackBits = defineKernel<'packed', 'codes', { readonly bits: numbe
   outputs: { codes: { role: 'rows' } },
   chunkRows: () => 256,
   infer({ packed }, { bits, columns }) {
+    expectShape('unpackBits', 'packed', packed, [undefined, undefined]);
     expectDtype('unpackBits', 'packed', packed, 'u8');
+    expectBits('unpackBits', bits);
     if (packed.shape[1] !== Math.ceil((columns * bits) / 8))
       throw new CalibrantError(
         'SHAPE_MISMATCH',

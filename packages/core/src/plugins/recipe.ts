@@ -19,7 +19,7 @@ const calibration = z.strictObject({
   seed: z.number().int().min(0).default(0),
 });
 
-/** The schema of a recipe. `z.toJSONSchema(recipeSchema)` publishes it. */
+/** The schema of a recipe; {@link recipeJsonSchema} publishes it. */
 export const recipeSchema = z.strictObject({
   version: z.literal('v1').default('v1'),
   transforms: z.array(named).default([]),
@@ -44,11 +44,18 @@ export function parseRecipe(input: unknown): Recipe {
   return parseOptions(recipeSchema, input, 'recipe');
 }
 
+/** The JSON Schema of what a recipe file may hold, for editors and the documentation. */
+export function recipeJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(recipeSchema, { io: 'input' });
+}
+
 /** Checks options by their schema; `what` starts the path in messages. */
 export function parseOptions<T>(schema: z.ZodType<T>, input: unknown, what: string): T {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
+  const issues = result.error.issues.map(innermost);
+  // A misspelt name also leaves the right one missing: the slip is what a person must see.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
   const path = [what, ...issue.path.map(String)].join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(schema, issue.path);
@@ -60,7 +67,19 @@ export function parseOptions<T>(schema: z.ZodType<T>, input: unknown, what: stri
       { option: `${path}.${key}` },
     );
   }
-  throw new CalibrantError('INVALID_RECIPE', `The option "${path}" is not valid: ${issue.message}.`, { option: path });
+  throw new CalibrantError('INVALID_RECIPE', `The option "${path}" is not valid: ${issue.message.replace(/\.$/, '')}.`, { option: path });
+}
+
+/** Of a union's issues, that of the branch whose type the value has: what is wrong inside is more telling than "expected string". */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue;
+  const branches = issue.errors.map((issues) => issues[0]).filter((branch) => branch !== undefined);
+  const meant = branches.find((branch) => branch.code !== 'invalid_type' || branch.path.length > 0);
+  if (!meant) {
+    const expected = branches.map((branch) => String((branch as z.core.$ZodIssueInvalidType).expected));
+    return { ...issue, message: `expected ${expected.join(' or ')}` };
+  }
+  return innermost({ ...meant, path: [...issue.path, ...meant.path] });
 }
 
 /** The keys of the object schema at a path, through unions, defaults and optionals. */

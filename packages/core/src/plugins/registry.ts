@@ -64,15 +64,17 @@ export function createRegistry(plugins: readonly (Plugin | readonly Plugin[])[] 
             'UNSUPPORTED',
             `The plug-in "${plugin?.name ?? String(plugin)}" has specification version ${String(plugin?.specificationVersion)}, this version of @calibrant/core reads v1. Install a version of the plug-in made for it.`,
           );
-        for (const name of [plugin.name, ...(plugin.aliases ?? [])]) {
-          const existing = byKey.get(key(plugin.kind, name));
+        const keys = [...new Set([plugin.name, ...(plugin.aliases ?? [])].map((name) => key(plugin.kind, name)))];
+        // All names are checked before any is taken: a refused plug-in leaves nothing behind.
+        for (const taken of keys) {
+          const existing = byKey.get(taken);
           if (existing)
             throw new CalibrantError(
               'DUPLICATE_NAME',
-              `Two plug-ins provide the ${plugin.kind} "${name}": ${existing.meta.package} and ${plugin.meta.package}. Register only one of them.`,
+              `Two plug-ins provide the ${plugin.kind} "${taken.slice(plugin.kind.length + 1)}": ${existing.meta.package} and ${plugin.meta.package}. Register only one of them.`,
             );
-          byKey.set(key(plugin.kind, name), plugin);
         }
+        for (const name of keys) byKey.set(name, plugin);
         ordered.push(plugin);
       }
     },
@@ -82,15 +84,25 @@ export function createRegistry(plugins: readonly (Plugin | readonly Plugin[])[] 
     get(kind, name) {
       const found = registry.find(kind, name);
       if (found) return found;
-      const known = ordered.filter((plugin) => plugin.kind === kind).map((plugin) => plugin.name);
-      const close = nearest(name, known);
-      const provider = OFFICIAL[name.toLowerCase()];
+      const ofKind = ordered.filter((plugin) => plugin.kind === kind);
+      const known = ofKind.map((plugin) => plugin.name);
+      const close = registry.find(
+        kind,
+        nearest(
+          name,
+          ofKind.flatMap((plugin) => [plugin.name, ...(plugin.aliases ?? [])]),
+        ) ?? '',
+      );
+      const official = close ? name : (nearest(name, Object.keys(OFFICIAL)) ?? name);
+      const provider = Object.hasOwn(OFFICIAL, official.toLowerCase()) ? OFFICIAL[official.toLowerCase()] : undefined;
       throw new CalibrantError(
         'UNKNOWN_NAME',
         [
           `There is no ${kind} named "${name}".`,
-          provider ? `It is provided by ${provider}: install it and name it with --plugin or in calibrant.config.ts.` : undefined,
-          close ? `Did you mean "${close}"?` : undefined,
+          provider
+            ? `"${official}" is provided by ${provider}: install it and name it with --plugin or in calibrant.config.ts.`
+            : undefined,
+          close ? `Did you mean "${close.name}" (${close.meta.package})?` : undefined,
           known.length > 0 ? `Known: ${known.join(', ')}.` : `No ${kind} is registered.`,
         ]
           .filter(Boolean)
