@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let column0 = group.x * ${TILE}u;
   let tx = thread % 16u;
   let ty = thread / 16u;
-${grid((i, j) => `  var s${i}${j} = vec4f();`)}
+  var sums: array<vec4f, 16>;
   ${upper ? `if (column0 + ${TILE}u > row0) {` : '{'}
   for (var k0 = 0u; k0 < call.k; k0 += ${DEPTH}u) {
     if (thread < 128u) {
@@ -73,12 +73,14 @@ ${loadBlock('b', 'tileB', '(thread - 128u)', 'column0', 'call.n', !transposeB, s
       let a1 = tileA[at + ty * 2u + 1u];
       let b0 = tileB[at + tx];
       let b1 = tileB[at + tx + 16u];
-${grid((i, j) => `      s${i}${j} = fma(vec4f(a${i >> 2}.${'xyzw'[i % 4]}), b${j}, s${i}${j});`)}
+${grid((i, j) => `      sums[${2 * i + j}] = fma(vec4f(a${i >> 2}.${'xyzw'[i % 4]}), b${j}, sums[${2 * i + j}]);`)}
     }
     workgroupBarrier();
   }
   }
-${grid((i, j) => `  store(row0 + ty * 8u + ${i}u, column0 + ${j === 0 ? 'tx * 4u' : 'tx * 4u + 64u'}, s${i}${j});`)}
+  for (var i = 0u; i < 16u; i++) {
+    store(row0 + ty * 8u + i / 2u, column0 + tx * 4u + i % 2u * 64u, sums[i]);
+  }
 }`;
 }
 
