@@ -1,10 +1,12 @@
-import { createReferenceBackend, toF32 } from '@calibrant/core';
+import { createReferenceBackend, createRng, toF32 } from '@calibrant/core';
 import { openTransformer } from '@calibrant/transformer';
 import { describe, expect, it } from '@jest/globals';
+import { BACKENDS } from './backends.js';
 import { argmax, maxDifference, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
+import { plainForward } from './plain-forward.js';
 
-const CASES = [
+const MODELS = [
   { name: 'llama', tolerance: 1e-3 },
   { name: 'llama3-rope', tolerance: 1e-3 },
   { name: 'llama-bias-tied', tolerance: 2e-2 },
@@ -14,10 +16,10 @@ const CASES = [
   { name: 'smollm3', tolerance: 1e-3 },
 ];
 
-describe.each(CASES)('the golden model $name', ({ name, tolerance }) => {
-  it('gives the logits, most likely tokens and hidden states of transformers', async () => {
+describe.each(BACKENDS)('the golden models on the $backend backend', ({ create }) => {
+  it.each(MODELS)('$name gives the logits, most likely tokens and hidden states of transformers', async ({ name, tolerance }) => {
     const { checkpoint, reference } = goldenModel(name);
-    const backend = createReferenceBackend();
+    const backend = create();
     const model = openTransformer(checkpoint, backend);
     const ids = reference.get('input_ids')!.data as Int32Array;
     const logits = await model.logits(ids);
@@ -30,6 +32,7 @@ describe.each(CASES)('the golden model $name', ({ name, tolerance }) => {
     expect(Array.from(ids, (_, t) => argmax(row(logits, t)))).toEqual([...(reference.get('argmax')!.data as Int32Array)]);
 
     const last = [...reference.keys()].filter((key) => /^hidden_\d+_last$/.test(key)).length - 1;
+    expect(last).toBe(model.blockCount);
     let hidden = await model.embed(ids);
     for (let index = 0; index <= last; index++) {
       const seen = index === last ? await model.finalNorm(hidden) : hidden;
@@ -44,5 +47,18 @@ describe.each(CASES)('the golden model $name', ({ name, tolerance }) => {
       hidden = next;
     }
     await backend.close();
+  });
+});
+
+describe.each(MODELS)('$name with other weights', ({ name, tolerance }) => {
+  it('agrees with a plain second implementation in f64', async () => {
+    for (const seed of [2, 77]) {
+      const { checkpoint, weights } = goldenModel(name, seed);
+      const random = createRng(seed);
+      const ids = Int32Array.from({ length: 24 }, () => random.integer(320));
+      const logits = await openTransformer(checkpoint, createReferenceBackend()).logits(ids);
+      const expected = plainForward(checkpoint.config, weights, ids);
+      for (const [t, values] of expected.entries()) expect(maxDifference(row(logits, t), values)).toBeLessThan(tolerance / 4);
+    }
   });
 });

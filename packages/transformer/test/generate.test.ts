@@ -1,35 +1,43 @@
+import { createCpuBackend } from '@calibrant/backend-cpu';
 import { type BufferHandle, createReferenceBackend, createRng, toF32 } from '@calibrant/core';
 import { generate, openTransformer } from '@calibrant/transformer';
 import { describe, expect, it } from '@jest/globals';
 import { createCachedDecoder } from '../src/generation/cached-decoder.js';
 import { sampleToken } from '../src/generation/sample-token.js';
+import { BACKENDS } from './backends.js';
 import { argmax, maxDifference, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
 
-describe.each(['llama', 'mistral-sliding', 'qwen3', 'smollm3'])('cached decoding of %s', (name) => {
-  it('gives the logits of the forward pass over the whole sequence within 1e-4, beyond the point where the cache is moved', async () => {
-    const { checkpoint, reference } = goldenModel(name);
-    const backend = createReferenceBackend();
-    const model = openTransformer(checkpoint, backend);
-    const first = reference.get('input_ids')!.data as Int32Array;
-    const second = first.slice().reverse();
-    const expected = [await model.logits(first), await model.logits(second)];
-    await model.release();
+// More than twice the tokens after which the cache is moved, so that it is moved to an empty and to a filled place.
+const random = createRng(3);
+const first = Int32Array.from({ length: 70 }, () => random.integer(320));
+const second = first.slice().reverse();
 
-    const weights: Map<string, BufferHandle>[] = [];
-    for (let index = 0; index < model.blockCount; index++) weights.push(await model.block(index).load());
-    const decoder = createCachedDecoder(model, weights, 0);
-    for (let t = 0; t < first.length; t++) {
-      const handle = await decoder.step(Int32Array.of(first[t], second[t]));
-      const logits = await backend.download(handle);
-      backend.free(handle);
-      for (const i of [0, 1]) expect(maxDifference(row(logits, i), row(expected[i], t))).toBeLessThan(1e-4);
-    }
-    decoder.release();
-    for (const block of weights) backend.free(...block.values());
-    await model.release();
-    expect(backend.allocatedBytes()).toBe(0);
-  });
+describe.each(BACKENDS)('cached decoding on the $backend backend', ({ create }) => {
+  it.each(['llama', 'mistral-sliding', 'qwen3', 'smollm3'])(
+    'of %s gives the logits of the forward pass over the whole sequence within 1e-4',
+    async (name) => {
+      const backend = create();
+      const model = openTransformer(goldenModel(name).checkpoint, backend);
+      const expected = [await model.logits(first), await model.logits(second)];
+
+      const weights: Map<string, BufferHandle>[] = [];
+      for (let index = 0; index < model.blockCount; index++) weights.push(await model.block(index).load());
+      const decoder = createCachedDecoder(model, weights, 0);
+      for (let t = 0; t < first.length; t++) {
+        const handle = await decoder.step(Int32Array.of(first[t], second[t]));
+        const logits = await backend.download(handle);
+        backend.free(handle);
+        for (const i of [0, 1]) expect(maxDifference(row(logits, i), row(expected[i], t))).toBeLessThan(1e-4);
+      }
+      decoder.release();
+      for (const block of weights) backend.free(...block.values());
+      await model.release();
+      await backend.sync();
+      expect(backend.allocatedBytes()).toBe(0);
+      await backend.close();
+    },
+  );
 });
 
 describe('generate', () => {
@@ -55,6 +63,20 @@ describe('generate', () => {
     expect((await sample(3, 1))[0]).toEqual(first[0]);
     expect(await sample(4)).not.toEqual(first);
     expect(new Set(first.map(String)).size).toBe(3);
+  });
+
+  it('writes the same text whatever the number of lanes', async () => {
+    const text = async (threads: number) => {
+      const backend = createCpuBackend({ threads });
+      const model = openTransformer(goldenModel('llama').checkpoint, backend);
+      const many = Array.from({ length: 70 }, (_, i) => Int32Array.of(i));
+      const sequences = await generate(model, { prompts: many, length: 10, temperature: 1, seed: 1 });
+      await backend.close();
+      return sequences;
+    };
+    const alone = await text(1);
+    expect(alone.length).toBe(70);
+    expect(await text(3)).toEqual(alone);
   });
 
   it('ends a sequence after a stop token and frees everything', async () => {

@@ -1,8 +1,9 @@
 import path from 'node:path';
-import { type Backend, createReferenceBackend, rows, type Tensor, toF32 } from '@calibrant/core';
+import { type Backend, rows, type Tensor, toF32 } from '@calibrant/core';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { openTransformer, type Transformer } from '@calibrant/transformer';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { BACKENDS } from './backends.js';
 import { argmax, maxDifference, row } from './compare.js';
 import { openFolder, readSafetensors } from './safetensors-checkpoint.js';
 
@@ -15,11 +16,11 @@ const expectedLogits = (index: number): Tensor => {
   return { dtype: 'f32', shape: [tokens, vocab], data: rows(all, index, index + 1).data };
 };
 
-describe('the embedded model on the reference backend', () => {
+describe.each(BACKENDS)('the embedded model on the $backend backend', ({ create }) => {
   let backend: Backend;
   let model: Transformer;
   beforeAll(() => {
-    backend = createReferenceBackend();
+    backend = create();
     model = openTransformer(openFolder(modelFolder), backend);
   });
   afterAll(() => backend.close());

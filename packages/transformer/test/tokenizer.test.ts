@@ -45,14 +45,15 @@ describe('the tokenizer of the embedded model', () => {
     const text = readFileSync(evaluationTextPath, 'utf8');
     const model = JSON.parse(files['tokenizer.json']);
     model.pre_tokenizer.use_regex = false;
-    for (const tokenizer of [await open(files), await open({ ...files, 'tokenizer.json': JSON.stringify(model) })]) {
-      const seconds = (times: number): number => {
-        const started = performance.now();
-        expect(tokenizer.decode(tokenizer.encode(text.repeat(times)))).toBe(text.repeat(times));
-        return (performance.now() - started) / 1000;
-      };
-      seconds(1);
-      expect(seconds(16)).toBeLessThan(20);
+    const cases = [
+      { tokenizer: await open(files), times: 16 },
+      { tokenizer: await open({ ...files, 'tokenizer.json': JSON.stringify(model) }), times: 4 },
+    ];
+    for (const { tokenizer, times } of cases) {
+      const started = performance.now();
+      expect(tokenizer.decode(tokenizer.encode(text.repeat(times)))).toBe(text.repeat(times));
+      // Half a second to a second on an idle machine; minutes if the time grew with the square of the length.
+      expect(performance.now() - started).toBeLessThan(20000);
     }
   });
 

@@ -6,6 +6,8 @@ type Config = Readonly<Record<string, unknown>>;
 export interface ConfigReader {
   /** A whole number of at least 1 (at most `max`), or the fallback; throws when the key is absent and no fallback is given. */
   size(key: string, fallback?: number, max?: number): number;
+  /** A whole number of at least 0. */
+  count(key: string, fallback: number): number;
   /** A finite number above 0. */
   positive(key: string, fallback?: number): number;
   optionalSize(key: string): number | undefined;
@@ -35,6 +37,7 @@ export function readConfig(config: Config, path = ''): ConfigReader {
   const reader: ConfigReader = {
     size: (key, fallback, max = 2 ** 31 - 1) =>
       number(key, fallback, `a whole number from 1 to ${max}`, (found) => Number.isInteger(found) && found >= 1 && found <= max),
+    count: (key, fallback) => number(key, fallback, 'a whole number of at least 0', (found) => Number.isSafeInteger(found) && found >= 0),
     positive: (key, fallback) => number(key, fallback, 'a number above 0', (found) => Number.isFinite(found) && found > 0),
     optionalSize: (key) => (value(key) === undefined ? undefined : reader.size(key)),
     flag(key, fallback) {

@@ -54,7 +54,7 @@ const SMOLLM3: DecoderTraits = {
 
 /** Qwen: with `use_sliding_window`, layers from `max_window_layers` on slide. */
 function windowOfUpperLayers(config: ConfigReader, layer: number): number | undefined {
-  return slidingWindow(config, layer, layer >= (config.has('max_window_layers') ? config.size('max_window_layers') : 28));
+  return slidingWindow(config, layer, layer >= config.count('max_window_layers', 28));
 }
 
 /** The window of a layer that `layer_types` calls sliding, or (without that list) that the architecture's own rule does. */
