@@ -1,3 +1,4 @@
+import { createCpuBackend } from '@calibrant/backend-cpu';
 import { createReferenceBackend } from '@calibrant/core';
 import { type GptqOptions, gptq } from '@calibrant/gptq';
 import { testQuantizer } from '@calibrant/plugin-kit';
@@ -14,3 +15,7 @@ for (const options of VARIATIONS)
   describe(`on the reference backend with ${JSON.stringify(options)}`, () => {
     testQuantizer(() => gptq(options), { describe, it, expect, createBackend: async () => createReferenceBackend() });
   });
+
+describe('on the CPU backend', () => {
+  testQuantizer(() => gptq(), { describe, it, expect, createBackend: async ({ lanes }) => createCpuBackend({ threads: lanes }) });
+});
