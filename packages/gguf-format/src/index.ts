@@ -1,1 +1,15 @@
-export { BLOCK_TYPES } from './blocks/block-types.js';
+/**
+ * GGUF: block encodings equal to ggml's, reader, streaming writer, and conversion of checkpoints both ways.
+ * @module
+ */
+
+export type { BlockType } from './blocks/block-type.js';
+export { BLOCK_TYPES, type BlockTypeName, blockType } from './blocks/block-types.js';
+export { openGgufCheckpoint } from './checkpoint/open-gguf-checkpoint.js';
+export type { GgmlType } from './file/ggml-types.js';
+export type { GgufFile, GgufTensor } from './file/gguf-file.js';
+export { type GgufTensorPlan, GgufWriter } from './file/gguf-writer.js';
+export type { GgufMetadata, GgufValue, Scalar, ScalarType } from './file/metadata.js';
+export { readGguf } from './file/read-gguf.js';
+export { type GgufFormatOptions, ggufFormat } from './format/gguf-format.js';
+export { ggufSchemes } from './schemes/gguf-schemes.js';

@@ -1,0 +1,115 @@
+import { CalibrantError, defineFormat, elementCount, type FormatInput, type OutputTensor, type PlannedTensor } from '@calibrant/core';
+import { z } from 'zod';
+import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
+import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
+import { GgufWriter } from '../file/gguf-writer.js';
+import { type GgufMetadata, type GgufValue, value } from '../file/metadata.js';
+import { architectureOfModelType } from '../models/architectures.js';
+import { readModelConfig } from '../models/model-config.js';
+import { modelKeys, sizeLabel } from '../models/model-keys.js';
+import { compareTensorNames } from '../models/tensor-names.js';
+import { isQuantizable, schemeOf, typeForRow, typeOfScheme } from '../schemes/tensor-types.js';
+import { tokenizerKeys } from '../tokenizer/tokenizer-keys.js';
+import { fileType } from './file-type.js';
+import { ggufOutputs } from './outputs.js';
+import { tensorWriter } from './tensor-writer.js';
+
+const options = z.strictObject({
+  floatType: z
+    .enum(['auto', 'f32', 'f16', 'bf16'])
+    .default('auto')
+    .describe('Float type of matrices that the scheme leaves alone; auto keeps the type of the source'),
+  pre: z.string().min(1).optional().describe("llama.cpp's name of the pre-tokenizer, where tokenizer.json does not tell"),
+  tokenizer: z.enum(['required', 'none']).default('required').describe('none writes a file without a vocabulary'),
+  fileName: z
+    .string()
+    .regex(/^[^/\\]+\.gguf$/, 'must be a plain name that ends in .gguf')
+    .default('model.gguf')
+    .describe('Name of the file in the output folder'),
+});
+
+export type GgufFormatOptions = z.output<typeof options>;
+
+/**
+ * The GGUF format, version 3: one file with weights, sizes, tokenizer and chat template that llama.cpp loads. Converts checkpoints of the
+ * Llama, Mistral, Qwen2, Qwen3 and SmolLM2/3 families; reads such files back as checkpoints in f32.
+ *
+ * @see https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * @example
+ * const registry = createRegistry([ggufFormat(), ggufSchemes()]);
+ */
+export function ggufFormat() {
+  return defineFormat<GgufFormatOptions>({
+    name: 'gguf',
+    meta: {
+      description: 'One GGUF file for llama.cpp and what is built on it',
+      source: 'https://github.com/ggml-org/ggml/blob/master/docs/gguf.md',
+      package: '@calibrant/gguf-format',
+    },
+    options,
+    accepts(scheme) {
+      if (typeOfScheme(scheme)) return true;
+      return `GGUF has no type for ${scheme.kind === 'affine' ? 'integer grids with free group sizes' : `"${scheme.kind === 'block' ? scheme.type : scheme.dtype}"`}; choose one of ${Object.keys(BLOCK_TYPES).join(', ')} or a mixture such as Q4_K_M.`;
+    },
+    async outputs({ checkpoint }) {
+      return ggufOutputs(checkpoint);
+    },
+    floatScheme(tensor, facts, { floatType }) {
+      if (!isQuantizable(tensor)) return schemeOf('F32');
+      const source = floatType === 'auto' ? facts.tensors.get(tensor.source ?? '')?.dtype : floatType;
+      return schemeOf(source === 'f16' ? 'F16' : source === 'bf16' ? 'BF16' : 'F32');
+    },
+    async open(input, plan, folder, chosen) {
+      const tensors = [...plan]
+        .sort((a, b) => compareTensorNames(a.name, b.name))
+        .map((planned) => ({ ...planned, type: storedType(planned) }));
+      const metadata = await fileMetadata(input, tensors, chosen);
+      const sink = await folder.create(chosen.fileName);
+      return tensorWriter(new GgufWriter(sink, metadata, tensors), chosen.fileName);
+    },
+    reader: { openFile: openGgufFile },
+  });
+}
+
+function storedType(planned: PlannedTensor) {
+  const type = typeOfScheme(planned.scheme);
+  const columns = planned.shape.at(-1) ?? 1;
+  if (!type)
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `GGUF has no type for the ${planned.scheme.kind} scheme planned for tensor "${planned.name}".`,
+      {
+        tensor: planned.name,
+      },
+    );
+  if (columns % type.blockSize !== 0)
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `Tensor "${planned.name}" has rows of ${columns} elements, which ${type.name} blocks of ${type.blockSize} do not divide; ${typeForRow(type.name as BlockTypeName, columns)} would fit.`,
+      { tensor: planned.name },
+    );
+  return type;
+}
+
+async function fileMetadata(
+  { checkpoint }: FormatInput,
+  tensors: readonly (OutputTensor & { readonly type: { readonly name: string } })[],
+  { pre, tokenizer }: GgufFormatOptions,
+): Promise<GgufMetadata> {
+  const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
+  const config = readModelConfig(checkpoint.config, checkpoint.name);
+  const parameters = tensors.reduce((sum, { source, shape }) => sum + (source === undefined ? 0 : elementCount(shape)), 0);
+  const entries: [string, GgufValue][] = [
+    ['general.architecture', value.string(architecture.name)],
+    ['general.type', value.string('model')],
+    ['general.name', value.string(checkpoint.name.split(/[/\\]/).filter(Boolean).at(-1) ?? checkpoint.name)],
+    ['general.size_label', value.string(sizeLabel(parameters))],
+    ...modelKeys(architecture, config),
+    ...(tokenizer === 'none'
+      ? [['tokenizer.ggml.model', value.string('none')] as [string, GgufValue]]
+      : await tokenizerKeys(checkpoint, config.vocabSize, pre)),
+    ['general.quantization_version', value.u32(2)],
+    ['general.file_type', value.u32(fileType(tensors.map(({ name, shape, type }) => ({ name, shape, type: type.name as BlockTypeName }))))],
+  ];
+  return new Map(entries);
+}

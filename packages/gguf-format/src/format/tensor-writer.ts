@@ -1,0 +1,30 @@
+import { CalibrantError, type FormatWriter } from '@calibrant/core';
+import type { GgufWriter } from '../file/gguf-writer.js';
+import { typeOfScheme } from '../schemes/tensor-types.js';
+
+/** Turns encoded rows of planned tensors into the bytes of a GGUF file. */
+export function tensorWriter(writer: GgufWriter, fileName: string): FormatWriter {
+  return {
+    async write(planned, { rowStart, value }) {
+      const type = typeOfScheme(planned.scheme);
+      if (!type || value.kind === 'affine' || typeOfScheme(value.scheme) !== type)
+        throw new CalibrantError(
+          'INVALID_ARGUMENT',
+          `${fileName}: tensor "${planned.name}" was planned as another type than the ${value.kind} rows that came.`,
+          {
+            tensor: planned.name,
+          },
+        );
+      // A vector's rows are its elements.
+      const rowElements = planned.shape.slice(1).reduce((product, size) => product * size, 1);
+      const { data } = value.kind === 'block' ? { data: value.bytes } : value.tensor;
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      await writer.write(planned.name, ((rowStart * rowElements) / type.blockSize) * type.blockBytes, bytes);
+    },
+    async finish() {
+      await writer.finish();
+      return [fileName];
+    },
+    abort: () => writer.abort(),
+  };
+}
