@@ -13,7 +13,10 @@ for (const folder of folders) {
   const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
   if (manifest.private) continue;
   const [{ filename }] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] }),
+    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
   );
   const tarball = path.join(scratch, filename.replace('@', '').replace('/', '-'));
   const checks = [

@@ -36,13 +36,16 @@ function checkFile(file, name, allowed, manifest) {
   const where = path.relative(root, file);
   checkLength(file, text);
   for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)) {
-    if (specifier.startsWith('.')) continue;
+    if (/^[.#]/.test(specifier)) continue;
     const ours = /^@calibrant\/([^/]+)(\/.*)?$/.exec(specifier);
     if (ours?.[2]) faults.push(`${where}: deep import of ${specifier}`);
     if (ours && ours[1] !== name && !allowed.has(ours[1])) faults.push(`${where}: @calibrant/${name} may not import ${specifier}`);
     if (specifier.startsWith('node:') && !NODE_ALLOWED.has(name) && !/\.node\.ts$/.test(file))
       faults.push(`${where}: imports ${specifier}; only files named *.node.ts may`);
-    const dependency = specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+    const dependency = specifier
+      .split('/')
+      .slice(0, specifier.startsWith('@') ? 2 : 1)
+      .join('/');
     const declared = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
     if (!specifier.startsWith('node:') && dependency !== manifest.name && !(dependency in declared))
       faults.push(`${where}: imports ${dependency}, which package.json does not declare`);
@@ -51,7 +54,8 @@ function checkFile(file, name, allowed, manifest) {
 
 function checkLength(file, text) {
   const lines = text.split('\n').length;
-  if (lines > MAX_LINES && !/generated|\.data\.ts$/.test(file)) faults.push(`${path.relative(root, file)}: ${lines} lines, split it by idea (at most ${MAX_LINES})`);
+  if (lines > MAX_LINES && !/generated|\.data\.ts$/.test(file))
+    faults.push(`${path.relative(root, file)}: ${lines} lines, split it by idea (at most ${MAX_LINES})`);
 }
 
 function sources(folder) {

@@ -22,7 +22,11 @@ const VARIANTS = [
   { name: 'GGUF Q8_0', folder: 'gguf-q8_0', recipe: { scheme: 'Q8_0', format: 'gguf' } },
   { name: 'GGUF Q4_K_M', folder: 'gguf-q4_k_m', recipe: { scheme: 'Q4_K_M', format: 'gguf' } },
   { name: 'RTN int4 g128', folder: 'rtn-int4-g128', recipe: { quantizer: 'rtn', scheme: 'int4-g128-asym', format: 'compressed-tensors' } },
-  { name: 'GPTQ int4 g128', folder: 'gptq-int4-g128', recipe: { quantizer: 'gptq', scheme: 'int4-g128-asym', format: 'compressed-tensors', calibration } },
+  {
+    name: 'GPTQ int4 g128',
+    folder: 'gptq-int4-g128',
+    recipe: { quantizer: 'gptq', scheme: 'int4-g128-asym', format: 'compressed-tensors', calibration },
+  },
 ];
 
 const started = Date.now();
@@ -85,11 +89,15 @@ function show(results, seconds, file) {
     ]),
   ];
   console.log(`\n${renderTable(['model', 'size', 'bits/weight', 'perplexity', 'KL divergence', 'same top token'], rows)}`);
-  console.log(`\nMeasured on ${scoredTokens.toLocaleString('en')} tokens of held-out text; all of it took ${formatDuration(seconds * 1000)}.`);
+  console.log(
+    `\nMeasured on ${scoredTokens.toLocaleString('en')} tokens of held-out text; all of it took ${formatDuration(seconds * 1000)}.`,
+  );
   const gguf = results.find(({ name }) => name === 'GGUF Q4_K_M').files.find((name) => name.endsWith('.gguf'));
   console.log(`\nThe models are in ${path.relative(process.cwd(), output) || '.'}:`);
   for (const { name, files } of results) console.log(`  ${name}: ${path.dirname(files[0])}`);
   console.log(`The figures as JSON: ${path.relative(process.cwd(), file)}`);
   console.log(`\nLoad it in llama.cpp:\n  llama-cli -m ${gguf} -p "The history of the city" -n 40 -no-cnv`);
-  console.log(`Or measure it again yourself:\n  npx calibrant eval ${gguf} --base ${path.relative(root, modelFolder)} --text ${path.relative(root, text)}`);
+  console.log(
+    `Or measure it again yourself:\n  npx calibrant eval ${gguf} --base ${path.relative(root, modelFolder)} --text ${path.relative(root, text)}`,
+  );
 }

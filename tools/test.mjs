@@ -5,8 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root, run, setUp } from './setup.mjs';
-
-const SOFTWARE_VULKAN = ['/usr/lib/chromium/vk_swiftshader_icd.json', '/usr/lib64/chromium-browser/vk_swiftshader_icd.json'];
+import { testEnvironment } from './test-environment.mjs';
 
 setUp();
 console.log('Checking format, types and structure');
@@ -31,14 +30,18 @@ process.exit(success && !incomplete ? 0 : 1);
 
 /** Runs all tests, showing their output and collecting the lines that say what was left out. */
 function runJest() {
-  const env = { ...process.env };
-  const driver = SOFTWARE_VULKAN.find((file) => existsSync(file));
-  if (driver && !env.VK_ICD_FILENAMES && !env.VK_DRIVER_FILES) env.VK_ICD_FILENAMES = driver;
-  env.XDG_RUNTIME_DIR ??= scratch;
   const jest = spawn(
     process.execPath,
-    ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--maxWorkers=2', '--json', `--outputFile=${results}`, ...process.argv.slice(2)],
-    { cwd: root, env, stdio: ['ignore', 'ignore', 'pipe'] },
+    [
+      '--experimental-vm-modules',
+      '--no-warnings',
+      'node_modules/jest/bin/jest.js',
+      '--maxWorkers=2',
+      '--json',
+      `--outputFile=${results}`,
+      ...process.argv.slice(2),
+    ],
+    { cwd: root, env: testEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] },
   );
   const leftOut = new Set();
   let text = '';
