@@ -1,9 +1,9 @@
 import { createCpuBackend } from '@calibrant/backend-cpu';
-import { type BufferHandle, createReferenceBackend, createRng, toF32 } from '@calibrant/core';
+import { type BufferHandle, createReferenceBackend, createRng } from '@calibrant/core';
 import { generate, openTransformer } from '@calibrant/transformer';
 import { describe, expect, it } from '@jest/globals';
 import { createCachedDecoder } from '../src/generation/cached-decoder.js';
-import { sampleToken } from '../src/generation/sample-token.js';
+import { drawToken, mostLikely } from '../src/generation/sample-token.js';
 import { BACKENDS } from './backends.js';
 import { argmax, maxDifference, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
@@ -109,33 +109,53 @@ describe('generate', () => {
       expect(generate(model, { prompts, length: 8, ...options })).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     await refuse({ prompts: [new Int32Array(0)] }, 'INVALID_ARGUMENT', /Prompt 0 has 0 tokens/);
     await refuse({ length: 2 }, 'INVALID_ARGUMENT', /Prompt 1 has 3 tokens/);
+    await refuse({ temperature: 0.001 }, 'INVALID_ARGUMENT', /temperature must be 0/);
     await refuse({ temperature: -1 }, 'INVALID_ARGUMENT', /temperature/);
     await refuse({ topK: 0 }, 'INVALID_ARGUMENT', /topK/);
     await refuse({ maxWeightBytes: 1000 }, 'OUT_OF_MEMORY', /text file or folder/);
   });
 });
 
-describe('sampleToken', () => {
-  const logits = Float32Array.of(0, 2, 1, 2, -5);
+describe('drawing a token', () => {
+  const weights = [0.1, 0.3, 0.05, 0.3, 0.25];
+  const probabilities = Float32Array.from(weights);
 
-  it('takes the first of the most likely tokens at temperature 0', () => {
-    expect(sampleToken(logits, { temperature: 0 }, createRng(1))).toBe(1);
+  it('is the first of the most likely tokens when greedy', () => {
+    expect(mostLikely(probabilities)).toBe(1);
   });
 
-  it('draws tokens as often as the softmax of the logits over the temperature says', () => {
+  it('comes as often as its probability says', () => {
     const random = createRng(9);
     const counts = new Float64Array(5);
     const draws = 40000;
-    for (let i = 0; i < draws; i++) counts[sampleToken(logits, { temperature: 2 }, random)]++;
-    const weights = toF32({ dtype: 'f32', shape: [5], data: logits }).map((value) => Math.exp(value / 2));
-    const sum = weights.reduce((a, b) => a + b);
+    for (let i = 0; i < draws; i++) counts[drawToken(probabilities, undefined, random)]++;
     // Four standard deviations of a frequency are below 0.01 for 40000 draws.
-    for (let i = 0; i < 5; i++) expect(Math.abs(counts[i] / draws - weights[i] / sum)).toBeLessThan(0.01);
+    for (let i = 0; i < 5; i++) expect(Math.abs(counts[i] / draws - weights[i])).toBeLessThan(0.01);
   });
 
-  it('draws only among the k most likely', () => {
+  it('comes from the k most likely alone, the lower id of equals', () => {
     const random = createRng(2);
-    const drawn = new Set(Array.from({ length: 200 }, () => sampleToken(logits, { temperature: 5, topK: 3 }, random)));
-    expect([...drawn].sort()).toEqual([1, 2, 3]);
+    const drawn = (topK: number) => [...new Set(Array.from({ length: 200 }, () => drawToken(probabilities, topK, random)))].sort();
+    expect(drawn(3)).toEqual([1, 3, 4]);
+    expect(drawn(1)).toEqual([1]);
+    expect(drawn(9)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('follows the softmax of the logits over the temperature', async () => {
+    const backend = createCpuBackend({ threads: 2 });
+    const model = openTransformer(goldenModel('llama').checkpoint, backend);
+    const start = Int32Array.of(1);
+    const logits = row(await model.logits(start), 0);
+    const largest = Math.max(...logits);
+    const expected = Float64Array.from(logits, (value) => Math.exp((value - largest) / 2));
+    const sum = expected.reduce((a, b) => a + b);
+    const count = 4000;
+    const counts = new Float64Array(logits.length);
+    for (const ids of await generate(model, { prompts: Array(count).fill(start), length: 2, temperature: 2, seed: 4 })) counts[ids[1]]++;
+    await backend.close();
+    for (const [id, weight] of expected.entries()) {
+      const p = weight / sum;
+      expect(Math.abs(counts[id] / count - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / count) + 1e-3);
+    }
   });
 });

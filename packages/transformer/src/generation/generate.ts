@@ -1,15 +1,26 @@
-import { type BufferHandle, byteLength, CalibrantError, createRng, type Rng, type RunOptions, throwIfAborted } from '@calibrant/core';
+import {
+  type Backend,
+  type BufferHandle,
+  byteLength,
+  CalibrantError,
+  createRng,
+  type RunOptions,
+  scale,
+  softmax,
+  type Tensor,
+  throwIfAborted,
+} from '@calibrant/core';
 import { weightsOf } from '../description.js';
 import type { Transformer } from '../runtime/transformer.js';
 import { createCachedDecoder, type ModelWeights } from './cached-decoder.js';
-import { sampleToken } from './sample-token.js';
+import { drawToken, mostLikely } from './sample-token.js';
 
 export interface GenerateOptions extends RunOptions {
   /** The starts of the sequences, each of at least one token. */
   readonly prompts: readonly Int32Array[];
   /** Tokens that each sequence has at most in the end, its prompt included. */
   readonly length: number;
-  /** 0 (greedy) if absent; 1 samples from the model's own distribution. */
+  /** 0 (greedy) if absent, else 0.01 to 100; 1 samples from the model's own distribution. */
   readonly temperature?: number;
   /** Sample among the k most likely tokens; all if absent. */
   readonly topK?: number;
@@ -90,14 +101,17 @@ async function generateBatch(
       throwIfAborted(signal);
       const logits = await decoder.step(Int32Array.from(sequences, ({ ids }) => ids[Math.min(position, ids.length - 1)]));
       const wanted = sequences.some(({ ids, ended }) => !ended && ids.length === position + 1);
-      const values = wanted ? ((await model.backend.download(logits)).data as Float32Array) : undefined;
-      model.backend.free(logits);
-      if (!values) continue;
-      const vocab = logits.shape[1];
+      if (!wanted) {
+        model.backend.free(logits);
+        continue;
+      }
+      const { data, shape } = await download(model.backend, temperature === 0 ? logits : probabilities(model.backend, logits, temperature));
+      const vocab = shape[1];
       let drawn = 0;
       for (const [row, sequence] of sequences.entries()) {
         if (sequence.ended || sequence.ids.length !== position + 1) continue;
-        const token = draw(values.subarray(row * vocab, (row + 1) * vocab), sequence.random);
+        const values = (data as Float32Array).subarray(row * vocab, (row + 1) * vocab);
+        const token = temperature === 0 ? mostLikely(values) : drawToken(values, topK, sequence.random);
         sequence.ids.push(token);
         sequence.ended = sequence.ids.length >= length || stopTokens.includes(token);
         drawn++;
@@ -108,9 +122,21 @@ async function generateBatch(
     decoder.release();
   }
   return sequences.map(({ ids }) => Int32Array.from(ids));
+}
 
-  function draw(logits: Float32Array, random: Rng): number {
-    return sampleToken(logits, { temperature, ...(topK === undefined ? {} : { topK }) }, random);
+/** Softmax of the logits over the temperature, in the place of the logits. */
+function probabilities(backend: Backend, logits: BufferHandle, temperature: number): BufferHandle {
+  const { y: scaled } = backend.run(scale, { x: logits }, { scale: 1 / temperature });
+  const { y } = backend.run(softmax, { x: scaled }, {});
+  backend.free(logits, scaled);
+  return y;
+}
+
+async function download(backend: Backend, handle: BufferHandle): Promise<Tensor> {
+  try {
+    return await backend.download(handle);
+  } finally {
+    backend.free(handle);
   }
 }
 
@@ -135,7 +161,8 @@ function checkOptions(
     throw wrong(
       `Prompt ${empty} has ${prompts[empty].length} tokens; it must have at least 1 and at most the length of the result, ${length}.`,
     );
-  if (!(temperature >= 0)) throw wrong(`temperature must be at least 0, found ${temperature}.`);
+  if (temperature !== 0 && !(temperature >= 0.01 && temperature <= 100))
+    throw wrong(`temperature must be 0 (greedy) or from 0.01 to 100, found ${temperature}.`);
   if (!(Number.isInteger(topK) && topK >= 1)) throw wrong(`topK must be a whole number of at least 1, found ${topK}.`);
   const bytes = model.description.blocks.flatMap(weightsOf).reduce((sum, { shape }) => sum + byteLength({ dtype: 'f32', shape }), 0);
   if (bytes > maxWeightBytes)

@@ -1,45 +1,33 @@
 import type { Rng } from '@calibrant/core';
 
-export interface SamplingOptions {
-  /** 0 takes the most likely token; 1 samples from the model's own distribution. */
-  readonly temperature: number;
-  /** Sample among the k most likely tokens; all if absent. */
-  readonly topK?: number;
-}
-
-/**
- * Draws a token from one row of logits. Uses exactly one random number when the temperature is above 0 and none at 0; of equal logits the lower id
- * comes first. Sums in f64.
- */
-export function sampleToken(logits: Float32Array, { temperature, topK = logits.length }: SamplingOptions, random: Rng): number {
-  const best = indexOfLargest(logits);
-  if (temperature === 0) return best;
-  const draw = random.uniform();
-  const candidates = topK < logits.length ? largest(logits, topK) : undefined;
-  const count = candidates?.length ?? logits.length;
-  const at = (i: number): number => (candidates ? candidates[i] : i);
-  const weights = new Float64Array(count);
-  let sum = 0;
-  for (let i = 0; i < count; i++) {
-    weights[i] = Math.exp((logits[at(i)] - logits[best]) / temperature);
-    sum += weights[i];
-  }
-  let left = draw * sum;
-  for (let i = 0; i < count; i++) {
-    left -= weights[i];
-    if (left < 0) return at(i);
-  }
-  return best;
-}
-
-function indexOfLargest(values: Float32Array): number {
+/** The position of the largest value, the first of equals. */
+export function mostLikely(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
   return best;
 }
 
-function largest(values: Float32Array, count: number): Uint32Array {
-  return Uint32Array.from(values.keys())
-    .sort((a, b) => values[b] - values[a] || a - b)
-    .subarray(0, count);
+/**
+ * Draws a token from one row of probabilities, among the `topK` most likely (of equals, the lower ids come first). Uses exactly one random
+ * number. Sums in f64.
+ */
+export function drawToken(probabilities: Float32Array, topK: number | undefined, random: Rng): number {
+  const draw = random.uniform();
+  const allowed = topK !== undefined && topK < probabilities.length ? keepLargest(probabilities, topK) : probabilities;
+  let sum = 0;
+  for (let i = 0; i < allowed.length; i++) sum += allowed[i];
+  let left = draw * sum;
+  for (let i = 0; i < allowed.length; i++) {
+    left -= allowed[i];
+    if (left < 0) return i;
+  }
+  return mostLikely(probabilities);
+}
+
+/** The values with all but the k largest set to 0. */
+function keepLargest(values: Float32Array, count: number): Float32Array {
+  const threshold = values.slice().sort()[values.length - count];
+  let equals = count;
+  for (const value of values) if (value > threshold) equals--;
+  return values.map((value) => (value > threshold || (value === threshold && equals-- > 0) ? value : 0));
 }
