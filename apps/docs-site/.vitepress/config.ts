@@ -23,7 +23,13 @@ const guide: DefaultTheme.SidebarItem[] = [
       { text: 'Size and quality', link: '/guide/results' },
     ],
   },
-  { text: 'Reference', items: [{ text: 'Recipe', link: '/reference/recipe' }] },
+  {
+    text: 'Reference',
+    items: [
+      { text: 'Recipe', link: '/reference/recipe' },
+      { text: 'Models', link: '/reference/models' },
+    ],
+  },
 ];
 
 const packages: DefaultTheme.SidebarItem[] = packageGroups().map(({ title, packages }) => ({
@@ -35,7 +41,6 @@ export default defineConfig({
   title: 'Calibrant',
   description: 'Quantize large language models from TypeScript, and measure what was lost',
   lang: 'en',
-  cleanUrls: false,
   srcExclude: ['README.md', 'generated/**'],
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/icon.svg' }]],
   themeConfig: {

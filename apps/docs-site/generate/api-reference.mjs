@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Application } from 'typedoc';
+import { Application, ReflectionKind } from 'typedoc';
 import { root, site } from './workspace.mjs';
 
 /**
@@ -18,10 +18,25 @@ export async function generateApiReference(packages) {
   const project = await app.convert();
   if (!project) throw new Error('TypeDoc could not read the packages; its messages are above.');
   for (const module of project.children ?? []) module.name = path.basename(path.dirname(module.name));
+  nameDestructuredParameters(project);
   const folder = path.join(site, 'generated/api');
   await app.outputs.writeOutput({ name: 'markdown', path: folder }, project);
-  if (app.logger.hasErrors()) throw new Error('TypeDoc found errors; its messages are above.');
+  app.validate(project);
+  if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('TypeDoc found faults in docstrings; its messages are above.');
   return new Map(documented.map(({ name }) => [name, readFileSync(path.join(folder, `${name}.md`), 'utf8')]));
+}
+
+/**
+ * A parameter that the code takes apart at once has no name there. It gets that of its type (`scheme: Scheme`), else `options`.
+ *
+ * @param {import('typedoc').ProjectReflection} project
+ */
+function nameDestructuredParameters(project) {
+  for (const reflection of project.getReflectionsByKind(ReflectionKind.Parameter)) {
+    if (!reflection.name.startsWith('__namedParameters')) continue;
+    const { type } = /** @type {import('typedoc').ParameterReflection} */ (reflection);
+    reflection.name = type?.type === 'reference' ? type.name[0].toLowerCase() + type.name.slice(1) : 'options';
+  }
 }
 
 /** @type {import('typedoc').TypeDocOptions & import('typedoc-plugin-markdown').PluginOptions} */
@@ -29,9 +44,17 @@ const OPTIONS = {
   entryPointStrategy: 'resolve',
   tsconfig: path.join(site, 'tsconfig.api.json'),
   plugin: ['typedoc-plugin-markdown'],
-  logLevel: 'Error',
+  logLevel: 'Warn',
   readme: 'none',
   router: 'module',
+  validation: {
+    invalidLink: true,
+    invalidPath: true,
+    notExported: false,
+    notDocumented: false,
+    rewrittenLink: false,
+    unusedMergeModuleWith: false,
+  },
   skipErrorChecking: true,
   excludeInternal: true,
   excludePrivate: true,
@@ -40,6 +63,8 @@ const OPTIONS = {
   hidePageHeader: true,
   hideBreadcrumbs: true,
   hidePageTitle: true,
+  groupOrder: ['Functions', 'Classes', 'Interfaces', 'Type Aliases', 'Variables'],
+  expandParameters: true,
   useCodeBlocks: true,
   useCustomAnchors: true,
   anchorPrefix: 'api-',

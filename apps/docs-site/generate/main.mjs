@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { generatePackagePages } from './package-pages.mjs';
 import { readQuickstartResults } from './quickstart-results.mjs';
-import { generateRecipeReference } from './recipe-reference.mjs';
+import { generateReference } from './reference.mjs';
 import { generateResultsPages } from './results-pages.mjs';
 import { site } from './workspace.mjs';
 
@@ -15,9 +15,9 @@ try {
   mkdirSync(path.join(site, 'generated'), { recursive: true });
   const { officialPlugins, ...format } = await import('@calibrant/cli');
   generateResultsPages(results, format);
-  generateRecipeReference(await officialPlugins());
+  generateReference(await officialPlugins());
   const pages = await generatePackagePages();
-  console.log(`${pages} package pages, the recipe reference and the results, in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  console.log(`${pages} package pages, the reference and the results, in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

@@ -27,7 +27,7 @@ function page(entry, packages, reference) {
   const file = path.join(root, entry.folder, 'README.md');
   const readme = existsSync(file) ? readFileSync(file, 'utf8') : `# @calibrant/${entry.name}\n\n${entry.description}.\n`;
   const api = reference === undefined ? '' : `\n## Public exports {#api}\n\n${demote(reference)}`;
-  return `---\ntitle: "@calibrant/${entry.name}"\neditLink: false\n---\n\n${withoutInterpolation(rewriteLinks(readme, entry.folder, packages) + api)}`;
+  return `---\ntitle: "@calibrant/${entry.name}"\noutline: [2, 4]\n---\n\n${withoutInterpolation(rewriteLinks(readme, entry.folder, packages) + api)}`;
 }
 
 /**
@@ -40,7 +40,7 @@ function overview(groups) {
     );
     return `## ${title}\n\n| package | what it is |\n| --- | --- |\n${rows.join('\n')}\n`;
   });
-  return `---\ntitle: Packages\neditLink: false\n---\n\n# Packages\n\nEach package is installed alone, as \`@calibrant/NAME\`. Its page is made from its README and from the docstrings of its public exports.\n\n${tables.join('\n')}`;
+  return `---\ntitle: Packages\n---\n\n# Packages\n\nEach package is installed alone, as \`@calibrant/NAME\`. Its page is made from its README and from the docstrings of its public exports.\n\n${tables.join('\n')}`;
 }
 
 /**

@@ -61,7 +61,7 @@ function nameOf(value) {
  * @returns {string}
  */
 function typeOf(schema) {
-  if (isNamed(schema)) return 'a name, or `{ name, options }`';
+  if (isNamed(schema)) return 'a name, or a name and options';
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ');
   if (schema.const !== undefined) return code(JSON.stringify(schema.const));
   if (schema.enum) return schema.enum.map((value) => code(JSON.stringify(value))).join(', ');

@@ -23,7 +23,8 @@ export function renderSizeQualityPlot({ results }, { id, width, height }) {
   }));
   const lowest = Math.min(...points.map(({ low }) => low)) / 2;
   const highest = Math.max(...points.map(({ high }) => high)) * 2;
-  const label = { x: 'size', y: 'kl', text: 'name', fill: 'currentColor', fontWeight: 600 };
+  const halo = { stroke: 'var(--vp-c-bg)', strokeWidth: 5 };
+  const label = { x: 'size', y: 'kl', text: 'name', fill: 'currentColor', fontWeight: 600, ...halo };
   const svg = Plot.plot({
     document,
     width,
@@ -55,6 +56,7 @@ export function renderSizeQualityPlot({ results }, { id, width, height }) {
         dy: 2,
         fill: 'currentColor',
         fillOpacity: 0.75,
+        ...halo,
       }),
       Plot.ruleX(points, { x: 'size', y1: 'low', y2: 'high', stroke: 'var(--vp-c-brand-1)', strokeWidth: 2 }),
       Plot.dot(points, { x: 'size', y: 'kl', r: 5, fill: 'var(--vp-c-brand-1)' }),

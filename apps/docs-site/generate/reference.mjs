@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { recipeSchema } from '@calibrant/core';
+import { recipeJsonSchema, recipeSchema } from '@calibrant/core';
 import { z } from 'zod';
 import { schemaTable } from './schema-table.mjs';
 import { site } from './workspace.mjs';
@@ -14,14 +14,15 @@ const KINDS = [
 ];
 
 /**
- * Writes the tables of the recipe reference: the recipe itself, and the options of every plug-in that a recipe may name.
+ * Writes the tables of the reference: the recipe itself, the options of every plug-in that a recipe may name, and the families of models.
  *
  * @param {readonly import('@calibrant/core').Plugin[]} plugins
  */
-export function generateRecipeReference(plugins) {
-  const schema = jsonSchema(recipeSchema);
+export function generateReference(plugins) {
+  const schema = recipeJsonSchema();
   write('recipe.md', schemaTable(schema, recipeSchema.parse({})));
   write('recipe-schema.md', `\`\`\`json\n${JSON.stringify(schema, null, 2)}\n\`\`\``);
+  write('architectures.md', architectureTable(plugins));
   write(
     'plugins.md',
     KINDS.map(([kind, title]) =>
@@ -44,6 +45,14 @@ function section(title, plugins) {
     return `| ${names} | ${meta.description} | [${meta.package}](${pageOf(meta.package)}) |`;
   });
   return `### ${title}\n\n| name | what it is | package |\n| --- | --- | --- |\n${rows.join('\n')}\n${plugins.map(options).join('')}`;
+}
+
+/** @param {readonly import('@calibrant/core').Plugin[]} plugins */
+function architectureTable(plugins) {
+  const rows = plugins
+    .filter((plugin) => plugin.kind === 'architecture')
+    .map(({ name, modelTypes, meta }) => `| ${name} | ${modelTypes.map((type) => `\`${type}\``).join(', ')} | ${meta.description} |`);
+  return `| family | names in config.json | what it is |\n| --- | --- | --- |\n${rows.join('\n')}`;
 }
 
 /** @param {import('@calibrant/core').Plugin} plugin */

@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { readQuickstartResults } from '../generate/quickstart-results.mjs';
+import { rewriteLinks } from '../generate/readme-links.mjs';
+import { schemaTable } from '../generate/schema-table.mjs';
+
+const site = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const scratch = mkdtempSync(path.join(tmpdir(), 'calibrant-docs-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe('the results of the quickstart', () => {
+  it('stop the build with a message when they are missing', () => {
+    const missing = path.join(scratch, 'missing.json');
+    const { status, stderr } = spawnSync(process.execPath, ['generate/main.mjs'], {
+      cwd: site,
+      env: { ...process.env, CALIBRANT_QUICKSTART_JSON: missing },
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/missing\.json is missing: .* Run `npm run quickstart` and copy quickstart-output\/results\.json/);
+  });
+
+  it('are refused with the name of the field that is wrong', () => {
+    const file = path.join(scratch, 'wrong.json');
+    writeFileSync(file, JSON.stringify({ model: 'tiny-llama', backend: 'cpu', seconds: 1, results: [{ name: 'RTN' }] }));
+    expect(() => readQuickstartResults(file)).toThrow(/results\[0\]\.bytes/);
+    writeFileSync(file, '{"model":');
+    expect(() => readQuickstartResults(file)).toThrow(/wrong\.json is not valid JSON/);
+  });
+});
+
+describe('links of a README', () => {
+  const packages = [
+    { name: 'core', folder: 'packages/core' },
+    { name: 'cli', folder: 'apps/cli' },
+  ];
+
+  it('lead to the page of a package, or to the file in the repository', () => {
+    const readme =
+      '[core](../core) [cli](../../apps/cli/README.md#exit-codes) [source](src/index.ts) [paper](https://example.org/a.pdf) [here](#options)';
+    expect(rewriteLinks(readme, 'packages/gptq', packages)).toBe(
+      '[core](./core.md) [cli](./cli.md#exit-codes) [source](https://github.com/calibrant/calibrant/blob/main/packages/gptq/src/index.ts) [paper](https://example.org/a.pdf) [here](#options)',
+    );
+  });
+
+  it('to a file that does not exist stop the build', () => {
+    expect(() => rewriteLinks('[gone](./gone.md)', 'packages/core', packages)).toThrow('packages/core/README.md links to ./gone.md');
+  });
+});
+
+describe('the table of a schema', () => {
+  it('says type, range, default and meaning of each field, and follows nested objects', () => {
+    const schema = z.strictObject({
+      mode: z.enum(['a', 'b']).default('a').describe('this | that'),
+      ratio: z.number().gt(0).lt(1),
+      inner: z.strictObject({ steps: z.number().int().min(1).default(4) }).optional(),
+    });
+    expect(schemaTable(z.toJSONSchema(schema, { io: 'input' }) as Parameters<typeof schemaTable>[0]).split('\n')).toEqual([
+      '| option | value | default | meaning |',
+      '| --- | --- | --- | --- |',
+      '| `mode` | `"a"`, `"b"` | `"a"` | this \\| that |',
+      '| `ratio` | number, > 0, < 1 | required |  |',
+      '| `inner` | object, see below | – |  |',
+      '| `inner.steps` | whole number, ≥ 1 | `4` |  |',
+    ]);
+  });
+});
