@@ -1,4 +1,7 @@
 // Seconds per layer of GPTQ, 4 bits in groups of 128, on the CPU backend: node bench/gptq.mjs [--large] [--threads N]
+// Where python3 (or $PYTHON) has numpy, the same algorithm in numpy is timed beside it.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { createRng, gram, inverseCholesky, parseAffineScheme, parseOptions, tensor } from '@calibrant/core';
 import { arrange, diagonal, gptq, solveColumns } from '@calibrant/gptq';
@@ -37,6 +40,14 @@ async function measure(rows, columns) {
       `= ${((rows * columns * columns) / parts.columns / 1e9).toFixed(1)} GFLOP/s, fit, round-to-nearest, errors and copies ${share(rest)})`,
   );
   backend.free(weight, x, zero, hessian);
+  const peer = numpySeconds(rows, columns);
+  if (peer) console.log(`  numpy: ${share(peer)} (factor, column loop and updates only), ${(peer / total).toFixed(1)} times ours`);
+}
+
+function numpySeconds(rows, columns) {
+  const script = fileURLToPath(new URL('./gptq_numpy.py', import.meta.url));
+  const { status, stdout } = spawnSync(process.env.PYTHON ?? 'python3', [script, String(rows), String(columns)], { encoding: 'utf8' });
+  return status === 0 ? Number(stdout) : undefined;
 }
 
 async function breakdown(weight, hessian, columns) {

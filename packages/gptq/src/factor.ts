@@ -53,7 +53,9 @@ export async function factorHessian(
       throwIfAborted(signal);
       const { u, info } = backend.run(inverseCholesky, { h: arranged }, { damp: percent * facts.mean });
       try {
-        if (Number((await backend.download(info)).data[0]) === 0) return { u, dampPercent: percent };
+        const usable = Number((await backend.download(info)).data[0]) === 0;
+        throwIfAborted(signal);
+        if (usable) return { u, dampPercent: percent };
         backend.free(u);
       } catch (error) {
         backend.free(u);

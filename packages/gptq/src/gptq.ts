@@ -1,5 +1,6 @@
 import {
   affineTensor,
+  type Backend,
   type BufferHandle,
   CalibrantError,
   checkAffineLayer,
@@ -53,9 +54,11 @@ export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> 
       await checkAffineLayer(context.backend, layer);
       throwIfAborted(context.signal);
       const hessian = requireHessian(layer);
-      const facts = await readDiagonal(context.backend, hessian);
-      if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');
-      return quantizeWithHessian(layer, hessian, facts, resolved, context);
+      return withSharedCopy(context.backend, hessian, async (shared) => {
+        const facts = await readDiagonal(context.backend, shared);
+        if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');
+        return quantizeWithHessian(layer, shared, facts, resolved, context);
+      });
     },
   });
 }
@@ -76,6 +79,17 @@ function requireHessian({ name, weight, observations }: LinearLayer): BufferHand
   return hessian;
 }
 
+/** A Hessian that was collected on one lane would keep all work on that lane. */
+async function withSharedCopy<Result>(
+  backend: Backend,
+  handle: BufferHandle,
+  body: (shared: BufferHandle) => Promise<Result>,
+): Promise<Result> {
+  if (handle.lane === undefined) return body(handle);
+  const shared = backend.share(handle);
+  return body(shared).finally(() => backend.free(shared));
+}
+
 function quantizeWithHessian(
   layer: LinearLayer,
   hessian: BufferHandle,
@@ -92,31 +106,31 @@ function quantizeWithHessian(
     const upload = async (...[dtype, data]: ['i32', Int32Array] | ['u8', Uint8Array] | ['f32', Float32Array]) =>
       track(await backend.upload(tensor(dtype, [data.length], data)));
     const order = await upload('i32', plan.order);
+    const dead = await upload('u8', facts.dead);
+    const groups = await upload('i32', plan.groups);
+    const grid = await fitScheme(backend, weight, scheme);
+    const rounded = { ...grid, codes: roundToGrid(backend, weight, grid, scheme) };
+    for (const buffer of Object.values(rounded)) track(buffer);
+
     const factor = await factorHessian(hessian, facts, order, options.dampPercent, context);
     if (!factor) return fallBack(layer, context, 'its Hessian is not positive definite even with 100 times the damping');
-    track(factor.u);
     if (factor.dampPercent > options.dampPercent)
       warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
-    throwIfAborted(signal);
-
-    const grid = await fitScheme(backend, weight, scheme);
-    const rounded = { ...grid, codes: track(roundToGrid(backend, weight, grid, scheme)) };
-    track(grid.scales);
-    track(grid.zeroPoints);
     const fixed = plan.fixedGrid || scheme.granularity === 'tensor';
-    const solved = backend.run(
+    const { work, ...solved } = backend.run(
       solveColumns,
       {
         w: weight,
         u: factor.u,
         order,
-        dead: await upload('u8', facts.dead),
-        groups: await upload('i32', plan.groups),
+        dead,
+        groups,
         fixedScales: fixed ? grid.scales : undefined,
         fixedZeroPoints: fixed ? grid.zeroPoints : undefined,
       },
       { bits: scheme.bits, symmetric: scheme.symmetric, groupSize, groupCount: grid.scales.shape[1], blockSize: options.blockSize },
     );
+    backend.free(factor.u, work);
     for (const buffer of Object.values(solved)) track(buffer);
 
     const storageOrder = await upload('i32', plan.order.toSorted());

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@calibrant/core';
+import { createReferenceBackend, type Tensor, tensor } from '@calibrant/core';
 import { describe, expect, it } from '@jest/globals';
 import { correlatedHessian, normalWeight, quantizeLayer } from './quantize-layer.js';
 
@@ -64,6 +64,15 @@ describe('Hessians that are hard to use', () => {
     const tiny = changed(hessian, (data) => data.set(data.map((value) => value * 2 ** -40)));
     const [a, b] = [await quantizeLayer(weight, hessian, 'int3-g8-sym'), await quantizeLayer(weight, tiny, 'int3-g8-sym')];
     expect(b.tensor).toEqual(a.tensor);
+  });
+
+  it('takes one that lives on a lane', async () => {
+    const hessian = correlatedHessian(24, 400, 8);
+    const backend = createReferenceBackend();
+    const onLane = { ...backend, upload: (value: Tensor) => backend.upload(value, value === hessian ? { lane: 0 } : {}) };
+    const { tensor: result } = await quantizeLayer(weight, hessian, 'int4-g8-asym', {}, onLane);
+    expect(result).toEqual((await quantizeLayer(weight, hessian, 'int4-g8-asym')).tensor);
+    expect(backend.allocatedBytes()).toBe(0);
   });
 
   it('refuses one of another size by the name of the layer', async () => {
