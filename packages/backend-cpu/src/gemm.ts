@@ -1,4 +1,4 @@
-import type { Lane, LaneBuffer } from '@calibrant/kernels';
+import type { LaneBuffer, LaneMemory } from '@calibrant/kernels';
 import type { GemmForm } from './gemm-model.js';
 
 /** A row-major matrix on a lane: at an address of the arena, or in memory outside (`external`). Addresses stay valid when the arena grows. */
@@ -18,7 +18,7 @@ export interface GemmCall extends GemmForm {
 }
 
 /** An engine for dense matrix products on one lane. */
-export type Gemm = (lane: Lane, call: GemmCall) => void | Promise<void>;
+export type Gemm = (lane: LaneMemory, call: GemmCall) => void | Promise<void>;
 
 /** A buffer of rank 1 or 2 as a matrix. */
 export function matrixOf(buffer: LaneBuffer): Matrix {
@@ -31,7 +31,11 @@ export function matrixOf(buffer: LaneBuffer): Matrix {
 }
 
 /** The elements of a matrix, valid until the arena grows. */
-export function elements(lane: Lane, { rows, columns, address, external }: Matrix, dtype: 'f32' | 'f64'): Float32Array | Float64Array {
+export function elements(
+  lane: LaneMemory,
+  { rows, columns, address, external }: Matrix,
+  dtype: 'f32' | 'f64',
+): Float32Array | Float64Array {
   if (external) return external;
   const { buffer } = lane.memory;
   return dtype === 'f32' ? new Float32Array(buffer, address, rows * columns) : new Float64Array(buffer, address, rows * columns);

@@ -1,4 +1,4 @@
-import type { Lane, NativeCall } from '@calibrant/kernels';
+import type { LaneMemory, NativeCall } from '@calibrant/kernels';
 import type { Gemm, Matrix } from './gemm.js';
 import { withScratch } from './scratch.js';
 
@@ -61,7 +61,7 @@ export function inverseCholeskyOperation(gemm: Gemm) {
 type Product = (y: Matrix, a: Matrix, b: Matrix, options: { transposeB: boolean; subtract: boolean }) => void | Promise<void>;
 
 /** f64 products `y = a·op(b)`, or `y −= a·op(b)`. */
-function multiplier(gemm: Gemm, lane: Lane): Product {
+function multiplier(gemm: Gemm, lane: LaneMemory): Product {
   return (y, a, b, { transposeB, subtract }) =>
     gemm(lane, {
       dtype: 'f64',
@@ -83,7 +83,7 @@ function rowsFrom({ rows, columns, address }: Pick<Panel, 'rows' | 'columns' | '
 }
 
 /** Copies the panel's part of the reversed, damped h: its lower triangle is h's upper triangle read backwards. */
-function load(lane: Lane, panel: Panel, h: Float32Array, n: number, damp: number): void {
+function load(lane: LaneMemory, panel: Panel, h: Float32Array, n: number, damp: number): void {
   const values = new Float64Array(lane.memory.buffer, panel.address, panel.rows * panel.columns);
   for (let row = 0; row < panel.rows; row++) {
     const i = n - 1 - (panel.start + row);
@@ -96,7 +96,7 @@ function load(lane: Lane, panel: Panel, h: Float32Array, n: number, damp: number
 }
 
 /** Makes the loaded panel one of l. Returns 0, or 1 + the panel-local row of a pivot that is not positive and finite. */
-async function factorPanel(lane: Lane, product: Product, panels: readonly Panel[], panel: Panel, spare: number): Promise<number> {
+async function factorPanel(lane: LaneMemory, product: Product, panels: readonly Panel[], panel: Panel, spare: number): Promise<number> {
   const whole = rowsFrom(panel, 0);
   for (const before of panels) {
     if (before === panel) break;
@@ -109,14 +109,26 @@ async function factorPanel(lane: Lane, product: Product, panels: readonly Panel[
   if (panel.rows === panel.columns) return 0;
   const below = rowsFrom(panel, panel.columns);
   const solved = { ...below, address: spare };
-  await product(solved, below, { rows: panel.columns, columns: panel.columns, address: panel.inverse }, { transposeB: true, subtract: false });
+  await product(
+    solved,
+    below,
+    { rows: panel.columns, columns: panel.columns, address: panel.inverse },
+    { transposeB: true, subtract: false },
+  );
   const bytes = 8 * below.rows * below.columns;
   new Uint8Array(lane.memory.buffer).copyWithin(below.address, spare, spare + bytes);
   return 0;
 }
 
 /** The panel's columns of l⁻¹, rows from its diagonal block down, into `spare`: forward substitution by blocks. */
-async function invertColumns(lane: Lane, product: Product, panels: readonly Panel[], panel: Panel, spare: number, small: number): Promise<void> {
+async function invertColumns(
+  lane: LaneMemory,
+  product: Product,
+  panels: readonly Panel[],
+  panel: Panel,
+  spare: number,
+  small: number,
+): Promise<void> {
   const { columns } = panel;
   const part = (from: number, count: number): Matrix => ({ rows: count, columns, address: spare + 8 * (from - panel.start) * columns });
   new Float64Array(lane.memory.buffer, spare, panel.rows * columns).fill(0);
@@ -127,7 +139,10 @@ async function invertColumns(lane: Lane, product: Product, panels: readonly Pane
     if (step !== panel) {
       const target = part(step.start, step.columns);
       const result = { ...target, address: small };
-      await product(result, { rows: step.columns, columns: step.columns, address: step.inverse }, target, { transposeB: false, subtract: false });
+      await product(result, { rows: step.columns, columns: step.columns, address: step.inverse }, target, {
+        transposeB: false,
+        subtract: false,
+      });
       memory().copyWithin(target.address, small, small + 8 * step.columns * columns);
     }
     const rest = step.rows - step.columns;
@@ -140,7 +155,7 @@ async function invertColumns(lane: Lane, product: Product, panels: readonly Pane
 }
 
 /** Writes columns of l⁻¹ reversed into u. */
-function store(lane: Lane, panel: Panel, spare: number, u: Float32Array, n: number): void {
+function store(lane: LaneMemory, panel: Panel, spare: number, u: Float32Array, n: number): void {
   const values = new Float64Array(lane.memory.buffer, spare, panel.rows * panel.columns);
   for (let row = 0; row < panel.rows; row++) {
     const i = n - 1 - (panel.start + row);

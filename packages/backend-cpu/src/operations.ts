@@ -1,5 +1,5 @@
 import { type MatmulAttributes, matmulSizes } from '@calibrant/core';
-import { type Lane, LAYOUT_OPERATIONS, type LaneBuffer, type NativeOperations } from '@calibrant/kernels';
+import { LAYOUT_OPERATIONS, type LaneBuffer, type LaneMemory, type NativeOperations } from '@calibrant/kernels';
 import { attentionOperation } from './attention.js';
 import { type Gemm, matrixOf } from './gemm.js';
 import { gramOperation } from './gram.js';
@@ -22,7 +22,7 @@ export const NATIVE_KERNELS: ReadonlySet<string> = new Set(Object.keys(cpuOperat
 
 function product(
   gemm: Gemm,
-  lane: Lane,
+  lane: LaneMemory,
   a: LaneBuffer,
   b: LaneBuffer,
   c: LaneBuffer | undefined,

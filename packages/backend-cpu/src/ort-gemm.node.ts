@@ -29,8 +29,7 @@ export function ortGemm(ort: typeof Ort): Gemm {
     const key = `${dtype}${transposeA}${transposeB}${alpha}${beta}${hasC}`;
     const session = sessions.get(key) ?? (await create(key, call));
     const type = dtype === 'f32' ? 'float32' : 'float64';
-    const value = (matrix: Matrix) =>
-      new ort.Tensor(type, elements(lane, matrix, dtype) as Float32Array, [matrix.rows, matrix.columns]);
+    const value = (matrix: Matrix) => new ort.Tensor(type, elements(lane, matrix, dtype) as Float32Array, [matrix.rows, matrix.columns]);
     const feeds: Record<string, Ort.Tensor> = { A: value(call.a), B: value(call.b) };
     if (call.c) feeds['C'] = value(call.c);
     await session.run(feeds, { Y: value(call.y) });

@@ -1,7 +1,10 @@
-import type { Lane } from '@calibrant/kernels';
+import type { LaneMemory } from '@calibrant/kernels';
 
 /** Temporary memory of one operation. Everything is handed back when `body` is done. */
-export async function withScratch<Result>(lane: Lane, body: (allocate: (bytes: number) => number) => Promise<Result>): Promise<Result> {
+export async function withScratch<Result>(
+  lane: LaneMemory,
+  body: (allocate: (bytes: number) => number) => Promise<Result>,
+): Promise<Result> {
   const addresses: number[] = [];
   try {
     return await body((bytes) => {
@@ -15,7 +18,11 @@ export async function withScratch<Result>(lane: Lane, body: (allocate: (bytes: n
 }
 
 /** The address of a buffer that WebAssembly is to read; one that lies outside the arena is copied into scratch memory. */
-export function addressOf(lane: Lane, buffer: { readonly address: number; readonly external?: ArrayBufferView }, allocate: (bytes: number) => number): number {
+export function addressOf(
+  lane: LaneMemory,
+  buffer: { readonly address: number; readonly external?: ArrayBufferView },
+  allocate: (bytes: number) => number,
+): number {
   const { external } = buffer;
   if (!external) return buffer.address;
   const address = allocate(external.byteLength);

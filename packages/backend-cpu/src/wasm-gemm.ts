@@ -1,8 +1,8 @@
-import type { Lane } from '@calibrant/kernels';
+import type { LaneMemory } from '@calibrant/kernels';
 import { elements, type GemmCall, type Matrix } from './gemm.js';
 
 /** Matrix products by the SIMD WebAssembly kernels: what runs where onnxruntime is not installed. */
-export function wasmGemm(lane: Lane, { dtype, transposeA, transposeB, alpha, beta, a, b, c, y }: GemmCall): void {
+export function wasmGemm(lane: LaneMemory, { dtype, transposeA, transposeB, alpha, beta, a, b, c, y }: GemmCall): void {
   const borrowed: number[] = [];
   const place = (matrix: Matrix): number => {
     if (!matrix.external) return matrix.address;
@@ -24,7 +24,7 @@ export function wasmGemm(lane: Lane, { dtype, transposeA, transposeB, alpha, bet
 }
 
 /** y = beta · c, or 0: the kernel adds to it. */
-function startFrom(lane: Lane, dtype: 'f32' | 'f64', y: Matrix, c: Matrix | undefined, beta: number): void {
+function startFrom(lane: LaneMemory, dtype: 'f32' | 'f64', y: Matrix, c: Matrix | undefined, beta: number): void {
   const target = elements(lane, y, dtype);
   if (!c) {
     target.fill(0);

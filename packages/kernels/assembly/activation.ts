@@ -19,7 +19,6 @@ export function activate(rows: i32, x: usize, up: usize, y: usize, columns: i32,
   }
 }
 
-@inline
 function apply(x: v128, kind: i32): v128 {
   if (kind == SILU) return sigmoidTimes(x, x);
   if (kind == GELU) return gelu(x);
@@ -33,12 +32,11 @@ function apply(x: v128, kind: i32): v128 {
 }
 
 /** x · sigmoid(z) */
-@inline
 function sigmoidTimes(z: v128, x: v128): v128 {
   return f32x4.div(x, f32x4.add(f32x4.splat(1), exp4(f32x4.neg(z))));
 }
 
-/** x/2 · erfc(-x/√2) by W. J. Cody's form of erfc (Numerical Recipes, erfcc: fractional error below 1.2e-7), in f64. */
+/** x/2 · erfc(-x/√2) by a rational form of erfc (Numerical Recipes, erfcc: fractional error below 1.2e-7), in f64. */
 function gelu(x: v128): v128 {
   return f32x4(
     geluOne(f32x4.extract_lane(x, 0)),
@@ -57,7 +55,9 @@ function geluOne(value: f32): f32 {
     (1.00002368 +
       t *
         (0.37409196 +
-          t * (0.09678418 + t * (-0.18628806 + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
+          t *
+            (0.09678418 +
+              t * (-0.18628806 + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
   const complement = t * Math.exp(-z * z - 1.26551223 + p);
   return <f32>(0.5 * x * (x >= 0 ? 2 - complement : complement));
 }

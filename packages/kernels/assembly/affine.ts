@@ -1,5 +1,14 @@
 /** Scale and zero point of each group; the arithmetic is that of `core.fitAffine`, operation by operation. */
-export function fitAffine(rows: i32, w: usize, scales: usize, zeroPoints: usize, columns: i32, bits: i32, groupSize: i32, symmetric: i32): void {
+export function fitAffine(
+  rows: i32,
+  w: usize,
+  scales: usize,
+  zeroPoints: usize,
+  columns: i32,
+  bits: i32,
+  groupSize: i32,
+  symmetric: i32,
+): void {
   const levels = <f32>((1 << bits) - 1);
   const groups = (columns + groupSize - 1) / groupSize;
   for (let r: i32 = 0; r < rows; r++)
@@ -12,14 +21,20 @@ export function fitAffine(rows: i32, w: usize, scales: usize, zeroPoints: usize,
       let i: i32 = 0;
       // pmin and pmax keep the first operand when the second is NaN.
       for (; i + 4 <= count; i += 4) {
-        const value = v128.load(x + (<usize>i << 2));
+        const value = v128.load(x + ((<usize>i) << 2));
         lows = f32x4.pmin(lows, value);
         highs = f32x4.pmax(highs, value);
       }
-      let low = min(min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)), min(f32x4.extract_lane(lows, 2), f32x4.extract_lane(lows, 3)));
-      let high = max(max(f32x4.extract_lane(highs, 0), f32x4.extract_lane(highs, 1)), max(f32x4.extract_lane(highs, 2), f32x4.extract_lane(highs, 3)));
+      let low = min(
+        min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)),
+        min(f32x4.extract_lane(lows, 2), f32x4.extract_lane(lows, 3)),
+      );
+      let high = max(
+        max(f32x4.extract_lane(highs, 0), f32x4.extract_lane(highs, 1)),
+        max(f32x4.extract_lane(highs, 2), f32x4.extract_lane(highs, 3)),
+      );
       for (; i < count; i++) {
-        const value = load<f32>(x + (<usize>i << 2));
+        const value = load<f32>(x + ((<usize>i) << 2));
         if (value < low) low = value;
         if (value > high) high = value;
       }
@@ -37,7 +52,6 @@ export function fitAffine(rows: i32, w: usize, scales: usize, zeroPoints: usize,
 }
 
 /** One to four codes; `u8` saturation is done by the clamp to `levels` before. */
-@inline
 function codesOf(w: v128, scale: v128, zero: v128, levels: v128): v128 {
   const code = f32x4.add(f32x4.nearest(f32x4.div(w, scale)), zero);
   return i32x4.trunc_sat_f32x4_s(f32x4.min(levels, f32x4.max(f32x4.splat(0), code)));
@@ -61,7 +75,7 @@ export function roundAffine(
     const grid = <usize>r * groups;
     if (groupIndex) {
       for (let c: i32 = 0; c < columns; c++) {
-        const at = grid + load<i32>(groupIndex + (<usize>c << 2));
+        const at = grid + load<i32>(groupIndex + ((<usize>c) << 2));
         const value = f32x4.splat(load<f32>(w + ((row + c) << 2)));
         const code = codesOf(value, f32x4.splat(load<f32>(scales + (at << 2))), f32x4.splat(<f32>load<u8>(zeroPoints + at)), levels);
         store<u8>(codes + row + c, <u8>i32x4.extract_lane(code, 0));
@@ -105,7 +119,7 @@ export function dequantizeAffine(
     const grid = <usize>r * groups;
     if (groupIndex) {
       for (let c: i32 = 0; c < columns; c++) {
-        const at = grid + load<i32>(groupIndex + (<usize>c << 2));
+        const at = grid + load<i32>(groupIndex + ((<usize>c) << 2));
         const steps = <i32>load<u8>(codes + row + c) - <i32>load<u8>(zeroPoints + at);
         store<f32>(w + ((row + c) << 2), load<f32>(scales + (at << 2)) * <f32>steps);
       }

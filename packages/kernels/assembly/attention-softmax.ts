@@ -2,7 +2,6 @@ import { exp4 } from './math';
 import { exponentials, maximum, multiply } from './softmax';
 
 /** tanh(x) = 1 - 2 / (exp(2x) + 1), with the sign taken out so that small results keep an absolute accuracy of 1e-7. */
-@inline
 function tanh4(x: v128): v128 {
   const one = f32x4.splat(1);
   const e = exp4(f32x4.mul(f32x4.abs(x), f32x4.splat(-2)));
@@ -27,21 +26,21 @@ export function attentionSoftmax(
   scale: f32,
   softcap: f32,
 ): void {
-  const stride = <usize>keys << 2;
+  const stride = (<usize>keys) << 2;
   let row = scores;
   for (let h: i32 = 0; h < heads; h++) {
-    const slope: f32 = slopes ? load<f32>(slopes + (<usize>h << 2)) : 0;
+    const slope: f32 = slopes ? load<f32>(slopes + ((<usize>h) << 2)) : 0;
     for (let q: i32 = 0; q < queries; q++, row += stride) {
       const query = firstQuery + q;
       const from = max(0, (window > 0 ? max(0, query - window + 1) : 0) - firstKey);
       const to = query + 1 - firstKey;
-      const seen = row + (<usize>from << 2);
+      const seen = row + ((<usize>from) << 2);
       const count = to - from;
       adjust(seen, count, scale, softcap, slope, firstKey + from - query);
       const total = exponentials(seen, seen, count, maximum(seen, count));
       multiply(seen, count, <f32>(1 / total));
-      memory.fill(row, 0, <usize>from << 2);
-      memory.fill(row + (<usize>to << 2), 0, <usize>(keys - to) << 2);
+      memory.fill(row, 0, (<usize>from) << 2);
+      memory.fill(row + ((<usize>to) << 2), 0, (<usize>(keys - to)) << 2);
     }
   }
 }
@@ -50,16 +49,15 @@ export function attentionSoftmax(
 function adjust(x: usize, count: i32, scale: f32, softcap: f32, slope: f32, distance: i32): void {
   let i: i32 = 0;
   for (; i + 4 <= count; i += 4) {
-    const at = x + (<usize>i << 2);
+    const at = x + ((<usize>i) << 2);
     v128.store(at, adjusted(v128.load(at), scale, softcap, slope, distance + i));
   }
   for (; i < count; i++) {
-    const at = x + (<usize>i << 2);
+    const at = x + ((<usize>i) << 2);
     store<f32>(at, f32x4.extract_lane(adjusted(f32x4.splat(load<f32>(at)), scale, softcap, slope, distance + i), 0));
   }
 }
 
-@inline
 function adjusted(score: v128, scale: f32, softcap: f32, slope: f32, distance: i32): v128 {
   let value = f32x4.mul(score, f32x4.splat(scale));
   if (softcap > 0) value = f32x4.mul(f32x4.splat(softcap), tanh4(f32x4.div(value, f32x4.splat(softcap))));

@@ -44,7 +44,7 @@ function decode(x: usize, y: usize, count: i32, type: i32): void {
     // The last step may be short: it is done lane by lane.
     const left = min(4, count - i);
     if (type == F16 || type == BF16) {
-      const at = x + (<usize>i << 1);
+      const at = x + ((<usize>i) << 1);
       words = left == 4 ? v128.load16x4_u(at) : i32x4(load<u16>(at), left > 1 ? load<u16>(at + 2) : 0, left > 2 ? load<u16>(at + 4) : 0, 0);
     } else {
       const at = x + <usize>i;
@@ -55,7 +55,7 @@ function decode(x: usize, y: usize, count: i32, type: i32): void {
     else if (type == F16) values = fromHalf(words);
     else if (type == E4M3) values = fromE4M3(words);
     else values = fromHalf(i32x4.shl(words, 8)); // E5M2 is the upper byte of binary16
-    const at = y + (<usize>i << 2);
+    const at = y + ((<usize>i) << 2);
     if (left == 4) v128.store(at, values);
     else {
       store<i32>(at, i32x4.extract_lane(values, 0));
@@ -66,7 +66,6 @@ function decode(x: usize, y: usize, count: i32, type: i32): void {
 }
 
 /** binary16 to f32: shift the bits into place and let a multiplication by 2^112 mend the exponent, also of subnormals. NaN becomes the quiet NaN. */
-@inline
 function fromHalf(words: v128): v128 {
   const magnitude = v128.and(words, i32x4.splat(0x7fff));
   const sign = i32x4.shl(v128.and(words, i32x4.splat(0x8000)), 16);
@@ -77,7 +76,6 @@ function fromHalf(words: v128): v128 {
   return v128.bitselect(i32x4.splat(0x7fc00000), finite, nan);
 }
 
-@inline
 function fromE4M3(words: v128): v128 {
   const magnitude = v128.and(words, i32x4.splat(0x7f));
   const sign = i32x4.shl(v128.and(words, i32x4.splat(0x80)), 24);
@@ -89,23 +87,22 @@ function fromE4M3(words: v128): v128 {
 function encode(x: usize, y: usize, count: i32, type: i32): void {
   let i: i32 = 0;
   if (type == F64) {
-    for (; i < count; i++) store<f64>(y + (<usize>i << 3), <f64>load<f32>(x + (<usize>i << 2)));
+    for (; i < count; i++) store<f64>(y + ((<usize>i) << 3), <f64>load<f32>(x + ((<usize>i) << 2)));
     return;
   }
   for (; i + 4 <= count; i += 4) {
-    const values = v128.load(x + (<usize>i << 2));
+    const values = v128.load(x + ((<usize>i) << 2));
     const words = type == BF16 ? toBrain(values) : toHalf(values);
     const packed = i16x8.narrow_i32x4_u(words, words);
-    v128.store64_lane(y + (<usize>i << 1), packed, 0);
+    v128.store64_lane(y + ((<usize>i) << 1), packed, 0);
   }
   for (; i < count; i++) {
-    const value = f32x4.splat(load<f32>(x + (<usize>i << 2)));
-    store<u16>(y + (<usize>i << 1), <u16>i32x4.extract_lane(type == BF16 ? toBrain(value) : toHalf(value), 0));
+    const value = f32x4.splat(load<f32>(x + ((<usize>i) << 2)));
+    store<u16>(y + ((<usize>i) << 1), <u16>i32x4.extract_lane(type == BF16 ? toBrain(value) : toHalf(value), 0));
   }
 }
 
 /** f32 to bfloat16 in the low half of each lane; a NaN keeps its upper bits and becomes quiet. */
-@inline
 function toBrain(x: v128): v128 {
   const upper = i32x4.shr_u(x, 16);
   const rounded = i32x4.shr_u(i32x4.add(x, i32x4.add(i32x4.splat(0x7fff), v128.and(upper, i32x4.splat(1)))), 16);
@@ -116,7 +113,6 @@ function toBrain(x: v128): v128 {
  * f32 to binary16 in the low half of each lane. Normal results round by integer arithmetic; subnormal ones by adding a number whose last
  * place is 2^-24, so that the adder rounds. NaN becomes 0x7e00.
  */
-@inline
 function toHalf(x: v128): v128 {
   const bits = v128.and(x, i32x4.splat(0x7fffffff));
   const sign = v128.and(i32x4.shr_u(x, 16), i32x4.splat(0x8000));

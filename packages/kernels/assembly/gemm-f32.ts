@@ -29,7 +29,7 @@ export function gemmF32(
       for (let i: i32 = 0; i < m; i += 4) {
         const rows = min(4, m - i);
         packA(a + ((<usize>i * aRow + <usize>p0 * aColumn) << 2), aRow, aColumn, depth, rows, alpha);
-        tile(depth, y + ((<usize>i * n + j) << 2), <usize>n << 2, rows, columns);
+        tile(depth, y + ((<usize>i * n + j) << 2), (<usize>n) << 2, rows, columns);
       }
     }
   }
@@ -38,16 +38,18 @@ export function gemmF32(
 function packB(b: usize, bRow: usize, bColumn: usize, depth: i32, columns: i32): void {
   for (let p: i32 = 0; p < depth; p++) {
     const source = b + ((<usize>p * bRow) << 2);
-    const target = panelB + (<usize>p << 5);
-    for (let j: i32 = 0; j < 8; j++) store<f32>(target + (<usize>j << 2), j < columns ? load<f32>(source + ((<usize>j * bColumn) << 2)) : 0);
+    const target = panelB + ((<usize>p) << 5);
+    for (let j: i32 = 0; j < 8; j++)
+      store<f32>(target + ((<usize>j) << 2), j < columns ? load<f32>(source + ((<usize>j * bColumn) << 2)) : 0);
   }
 }
 
 function packA(a: usize, aRow: usize, aColumn: usize, depth: i32, rows: i32, alpha: f32): void {
   for (let p: i32 = 0; p < depth; p++) {
     const source = a + ((<usize>p * aColumn) << 2);
-    const target = panelA + (<usize>p << 4);
-    for (let i: i32 = 0; i < 4; i++) store<f32>(target + (<usize>i << 2), i < rows ? alpha * load<f32>(source + ((<usize>i * aRow) << 2)) : 0);
+    const target = panelA + ((<usize>p) << 4);
+    for (let i: i32 = 0; i < 4; i++)
+      store<f32>(target + ((<usize>i) << 2), i < rows ? alpha * load<f32>(source + ((<usize>i * aRow) << 2)) : 0);
   }
 }
 
@@ -61,7 +63,7 @@ function tile(depth: i32, y: usize, stride: usize, rows: i32, columns: i32): voi
   let c30 = f32x4.splat(0);
   let c31 = f32x4.splat(0);
   for (let p: i32 = 0; p < depth; p++) {
-    const at = <usize>p << 4;
+    const at = (<usize>p) << 4;
     const b0 = v128.load(panelB + (at << 1));
     const b1 = v128.load(panelB + (at << 1), 16);
     const a0 = v128.load32_splat(panelA + at);
@@ -84,7 +86,6 @@ function tile(depth: i32, y: usize, stride: usize, rows: i32, columns: i32): voi
 }
 
 /** Adds up to eight values of a row of the tile. */
-@inline
 function put(y: usize, low: v128, high: v128, columns: i32): void {
   if (columns == 8) {
     v128.store(y, f32x4.add(v128.load(y), low));
@@ -93,5 +94,6 @@ function put(y: usize, low: v128, high: v128, columns: i32): void {
   }
   v128.store(edge, low);
   v128.store(edge, high, 16);
-  for (let j: i32 = 0; j < columns; j++) store<f32>(y + (<usize>j << 2), load<f32>(y + (<usize>j << 2)) + load<f32>(edge + (<usize>j << 2)));
+  for (let j: i32 = 0; j < columns; j++)
+    store<f32>(y + ((<usize>j) << 2), load<f32>(y + ((<usize>j) << 2)) + load<f32>(edge + ((<usize>j) << 2)));
 }

@@ -26,7 +26,7 @@ export function gemmF64(
       for (let i: i32 = 0; i < m; i += 4) {
         const rows = min(4, m - i);
         pack(panelA, a + ((<usize>i * aRow + <usize>p0 * aColumn) << 3), aColumn, aRow, depth, rows, alpha);
-        tile(depth, y + ((<usize>i * n + j) << 3), <usize>n << 3, rows, columns);
+        tile(depth, y + ((<usize>i * n + j) << 3), (<usize>n) << 3, rows, columns);
       }
     }
   }
@@ -36,7 +36,7 @@ function pack(target: usize, source: usize, stepRow: usize, stepColumn: usize, d
   for (let p: i32 = 0; p < depth; p++, target += 32)
     for (let j: i32 = 0; j < 4; j++) {
       const at = source + ((<usize>p * stepRow + <usize>j * stepColumn) << 3);
-      store<f64>(target + (<usize>j << 3), j < width ? factor * load<f64>(at) : 0);
+      store<f64>(target + ((<usize>j) << 3), j < width ? factor * load<f64>(at) : 0);
     }
 }
 
@@ -50,7 +50,7 @@ function tile(depth: i32, y: usize, stride: usize, rows: i32, columns: i32): voi
   let c30 = f64x2.splat(0);
   let c31 = f64x2.splat(0);
   for (let p: i32 = 0; p < depth; p++) {
-    const at = <usize>p << 5;
+    const at = (<usize>p) << 5;
     const b0 = v128.load(panelB + at);
     const b1 = v128.load(panelB + at, 16);
     const a0 = v128.load64_splat(panelA + at);
@@ -72,7 +72,6 @@ function tile(depth: i32, y: usize, stride: usize, rows: i32, columns: i32): voi
   if (rows > 3) put(y + 3 * stride, c30, c31, columns);
 }
 
-@inline
 function put(y: usize, low: v128, high: v128, columns: i32): void {
   if (columns == 4) {
     v128.store(y, f64x2.add(v128.load(y), low));
@@ -81,5 +80,6 @@ function put(y: usize, low: v128, high: v128, columns: i32): void {
   }
   v128.store(edge, low);
   v128.store(edge, high, 16);
-  for (let j: i32 = 0; j < columns; j++) store<f64>(y + (<usize>j << 3), load<f64>(y + (<usize>j << 3)) + load<f64>(edge + (<usize>j << 3)));
+  for (let j: i32 = 0; j < columns; j++)
+    store<f64>(y + ((<usize>j) << 3), load<f64>(y + ((<usize>j) << 3)) + load<f64>(edge + ((<usize>j) << 3)));
 }

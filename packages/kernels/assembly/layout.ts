@@ -1,7 +1,6 @@
 /** Side of the square that is transposed at a time, so that both sides stay in the cache. */
 const TILE: i32 = 32;
 
-@inline
 function transposeOf<T>(rows: i32, x: usize, y: usize, columns: i32): void {
   for (let r0: i32 = 0; r0 < rows; r0 += TILE)
     for (let c0: i32 = 0; c0 < columns; c0 += TILE) {

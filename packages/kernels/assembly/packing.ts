@@ -33,12 +33,10 @@ export function unpackBits(rows: i32, packed: usize, codes: usize, columns: i32,
 }
 
 /** Byte by byte, so that nothing beyond the row is touched. */
-@inline
 function storeLow(at: usize, word: u64, bytes: i32): void {
   for (let i: i32 = 0; i < bytes; i++) store<u8>(at + i, <u8>(word >> (i << 3)));
 }
 
-@inline
 function loadLow(at: usize, bytes: i32): u64 {
   let word: u64 = 0;
   for (let i: i32 = 0; i < bytes; i++) word |= (<u64>load<u8>(at + i)) << (i << 3);

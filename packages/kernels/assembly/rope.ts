@@ -11,9 +11,9 @@ export function rope(
   half: i32,
   interleaved: i32,
 ): void {
-  const tableRow = <usize>half << 2;
+  const tableRow = (<usize>half) << 2;
   for (let t: i32 = 0; t < rows; t++) {
-    const position = <usize>load<i32>(positions + (<usize>t << 2));
+    const position = <usize>load<i32>(positions + ((<usize>t) << 2));
     const c = cos + position * tableRow;
     const s = sin + position * tableRow;
     for (let head: i32 = 0; head < width; head += headDim) {
@@ -21,18 +21,17 @@ export function rope(
       const to = y + ((<usize>t * width + head) << 2);
       if (interleaved) rotatePairs(from, to, c, s, half);
       else rotateHalves(from, to, c, s, half);
-      const rest = <usize>half << 3;
-      memory.copy(to + rest, from + rest, (<usize>headDim << 2) - rest);
+      const rest = (<usize>half) << 3;
+      memory.copy(to + rest, from + rest, ((<usize>headDim) << 2) - rest);
     }
   }
 }
 
-@inline
 function rotateHalves(x: usize, y: usize, cos: usize, sin: usize, half: i32): void {
-  const apart = <usize>half << 2;
+  const apart = (<usize>half) << 2;
   let i: i32 = 0;
   for (; i + 4 <= half; i += 4) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     const p = v128.load(x + at);
     const q = v128.load(x + apart + at);
     const c = v128.load(cos + at);
@@ -41,7 +40,7 @@ function rotateHalves(x: usize, y: usize, cos: usize, sin: usize, half: i32): vo
     v128.store(y + apart + at, f32x4.add(f32x4.mul(q, c), f32x4.mul(p, s)));
   }
   for (; i < half; i++) {
-    const at = <usize>i << 2;
+    const at = (<usize>i) << 2;
     const p = load<f32>(x + at);
     const q = load<f32>(x + apart + at);
     store<f32>(y + at, p * load<f32>(cos + at) - q * load<f32>(sin + at));
@@ -49,14 +48,13 @@ function rotateHalves(x: usize, y: usize, cos: usize, sin: usize, half: i32): vo
   }
 }
 
-@inline
 function rotatePairs(x: usize, y: usize, cos: usize, sin: usize, half: i32): void {
   for (let i: i32 = 0; i < half; i++) {
-    const at = <usize>i << 3;
+    const at = (<usize>i) << 3;
     const p = load<f32>(x + at);
     const q = load<f32>(x + at + 4);
-    const c = load<f32>(cos + (<usize>i << 2));
-    const s = load<f32>(sin + (<usize>i << 2));
+    const c = load<f32>(cos + ((<usize>i) << 2));
+    const s = load<f32>(sin + ((<usize>i) << 2));
     store<f32>(y + at, p * c - q * s);
     store<f32>(y + at + 4, q * c + p * s);
   }

@@ -4,10 +4,12 @@
  */
 
 export { Arena } from './arena.js';
-export { Lane, type LaneBuffer, type LaneOptions, type NativeCall, type NativeOperations } from './lane.js';
+export { Lane, type LaneOptions } from './lane.js';
 export { createLaneBackend, type LaneBackendOptions } from './lane-backend.js';
 export type { LanePort } from './lane-link.js';
+export { type LaneBuffer, LaneMemory } from './lane-memory.js';
 export { serveLane } from './lane-worker.node.js';
 export { LAYOUT_OPERATIONS } from './layout-operations.js';
+export type { NativeCall, NativeOperations } from './native.js';
 export type { Command, Reply } from './protocol.js';
 export { startWorkerLane } from './worker-lane.node.js';

@@ -10,181 +10,54 @@ import {
   type TensorSpec,
   tensor,
 } from '@calibrant/core';
-import { LaneLink, type LanePort } from './lane-link.js';
-import { answer, referenceInMain } from './main-reference.js';
-import { laneVariant, type Plan, planCall } from './plan.js';
-import { type Call, type Command, type InputOperand, type OutputOperand, plainError, type Reply, revive } from './protocol.js';
-import { SharedStorage, whenAllSettled } from './shared-storage.js';
-import { TaskPool } from './task-pool.js';
+import { type Buffer, Dispatcher } from './dispatcher.js';
+import type { LanePort } from './lane-link.js';
+import { laneVariant, planCall } from './plan.js';
+import type { SharedStorage } from './shared-storage.js';
 
 export interface LaneBackendOptions {
   /** The backend's name, as in recipes. */
   readonly name: string;
   readonly description: string;
+  readonly lanes: number;
   /** Starts the worker of a lane. */
   readonly start: (lane: number) => LanePort;
-  readonly lanes: number;
   /** Names of the kernels for which the workers have code of their own. */
   readonly natives: ReadonlySet<string>;
 }
 
-interface Buffer {
-  readonly spec: TensorSpec;
-  readonly lane: number | undefined;
-  readonly storage?: SharedStorage;
-}
+/** Values up to this size travel in the message; larger ones by shared memory. */
+const INLINE_UPLOAD = 65536;
 
 /**
- * A {@link Backend} whose lanes are workers that each run a {@link Lane}: the queueing, sharing, splitting and accounting that any such
+ * A `Backend` whose lanes are workers that each run a {@link Lane}: the queueing, sharing, splitting and accounting that any such
  * backend needs. What the lanes compute natively is the worker's matter.
+ *
+ * A kernel that has neither native code nor a `wasm` variant, and is not one of `@calibrant/core`, runs its reference in the calling thread.
  */
-export function createLaneBackend({ name, description, start, lanes, natives }: LaneBackendOptions): Backend {
+export function createLaneBackend({ name, description, lanes, start, natives }: LaneBackendOptions): Backend {
+  const dispatcher = new Dispatcher(lanes, start);
   const buffers = new Map<number, Buffer>();
-  const asked = new Map<string, Kernel>();
   let nextId = 1;
   let bytes = 0;
-  let failure: unknown;
   let closed = false;
-  /** Shared work that is not finished. */
-  const unfinished = new Set<Promise<void>>();
-  const links = Array.from({ length: lanes }, (_, lane) => new LaneLink(lane, start(lane), (reply) => onReply(lane, reply)));
-  const pool = new TaskPool(links);
-  const knownModules = links.map(() => new Set<string>());
 
-  function onReply(lane: number, reply: Exclude<Reply, { type: 'done' }>): void {
-    if (reply.type === 'failed') {
-      failure ??= revive(reply.error);
-      return;
-    }
-    const { call, inputs } = reply;
-    links[lane].postNow(answer(asked.get(call.kernel)!, call, inputs));
+  function expectOpen(): void {
+    if (closed) throw new CalibrantError('INVALID_ARGUMENT', `The backend ${name} was closed.`);
   }
 
-  function create(spec: TensorSpec, lane: number | undefined, storage?: SharedStorage): BufferHandle {
-    const handle: BufferHandle = { id: nextId++, backend: name, lane, dtype: spec.dtype, shape: [...spec.shape] };
-    buffers.set(handle.id, { spec: handle, lane, storage });
-    if (!storage || storage.handles === 1) bytes += byteLength(spec);
+  function create({ dtype, shape }: TensorSpec, lane: number | undefined, storage?: SharedStorage): BufferHandle {
+    const handle: BufferHandle = { id: nextId++, backend: name, lane, dtype, shape: [...shape] };
+    buffers.set(handle.id, { id: handle.id, spec: handle, lane, storage });
+    if (!storage || storage.handles === 1) bytes += byteLength(handle);
     return handle;
   }
 
   function find(handle: BufferHandle): Buffer {
-    if (closed) throw new CalibrantError('INVALID_ARGUMENT', 'The backend was closed.');
+    expectOpen();
     const found = handle.backend === name ? buffers.get(handle.id) : undefined;
     if (!found) throw new CalibrantError('INVALID_ARGUMENT', `Buffer ${handle.id} was freed or belongs to another backend.`);
     return found;
-  }
-
-  /** Tells lanes to forget their copies, once nobody will read the storage again. */
-  function retire(storage: SharedStorage): void {
-    if (storage.handles > 0 || storage.readers > 0) return;
-    for (const lane of storage.copies) links[lane].postNow({ op: 'drop', storages: [storage.id] });
-    storage.copies.clear();
-  }
-
-  function track(work: Promise<void>): void {
-    unfinished.add(work);
-    void work.finally(() => unfinished.delete(work));
-  }
-
-  function wholeInput(operand: string, role: 'rows' | 'whole', storage: SharedStorage, lane: number): InputOperand {
-    const { dtype, shape } = storage.spec;
-    const base = { name: operand, role, dtype, shape };
-    if (storage.error) return { ...base, error: plainError(storage.error) };
-    storage.copies.add(lane);
-    return { ...base, storage: storage.id, memory: storage.memory };
-  }
-
-  /** The command that brings a module to a lane which does not have it. */
-  function moduleCommands(plan: Plan, lane: number): Command[] {
-    if (!plan.module || knownModules[lane].has(plan.module.id)) return [];
-    knownModules[lane].add(plan.module.id);
-    return [{ op: 'module', module: plan.module.id, base64: plan.module.base64 }];
-  }
-
-  function runOnLane(
-    lane: number,
-    plan: Plan,
-    inputs: (Buffer | undefined)[],
-    handles: (BufferHandle | undefined)[],
-    outputs: BufferHandle[],
-  ) {
-    const storages = inputs.flatMap((input) => (input?.storage ? [input.storage] : []));
-    for (const storage of storages) storage.readers++;
-    const outputOperands: OutputOperand[] = plan.outputs.map((operand, i) => ({ ...operand, id: outputs[i].id }));
-    links[lane].enqueue(() => {
-      const operands = plan.inputs.map(({ name: operand, role }, i): InputOperand | undefined => {
-        const input = inputs[i];
-        if (!input) return undefined;
-        if (input.storage) return wholeInput(operand, role, input.storage, lane);
-        return { name: operand, role, dtype: input.spec.dtype, shape: input.spec.shape, id: handles[i]!.id };
-      });
-      for (const storage of storages) storage.readers--;
-      const call: Call = { ...plan.call, inputs: operands, outputs: outputOperands, start: 0, end: plan.rows };
-      // A copy is retired after the call that made it, so retirement must follow in the same queue.
-      queueMicrotask(() => storages.forEach(retire));
-      return [...moduleCommands(plan, lane), { op: 'run', call }];
-    }, storages);
-  }
-
-  function runShared(kernel: Kernel, plan: Plan, inputs: (Buffer | undefined)[], outputs: SharedStorage[]): void {
-    const storages = inputs.flatMap((input) => (input?.storage ? [input.storage] : []));
-    for (const storage of storages) storage.readers++;
-    const work = new Promise<void>((resolve) => {
-      const finish = (error?: CalibrantError) => {
-        if (error) failure ??= error;
-        for (const storage of outputs) storage.settle(error);
-        for (const storage of storages) {
-          storage.readers--;
-          retire(storage);
-        }
-        resolve();
-      };
-      whenAllSettled(storages, () => {
-        const failed = storages.find(({ error }) => error);
-        if (failed) return finish(failed.error);
-        if (plan.call.variant.kind === 'main') {
-          const sources = inputs.map((input) => input?.storage);
-          referenceInMain(kernel, plan, sources, outputs).then(() => finish(), finish);
-          return;
-        }
-        const tasks = plan.chunks().map(([from, to]) => ({
-          post(lane: number, ticket: number): Command[] {
-            return [...moduleCommands(plan, lane), { op: 'run', call: chunkCall(plan, inputs, outputs, lane, from, to, ticket) }];
-          },
-        }));
-        pool.run(tasks).then(
-          () => finish(),
-          (error: CalibrantError) => finish(error),
-        );
-      });
-    });
-    track(work);
-  }
-
-  function chunkCall(
-    plan: Plan,
-    inputs: (Buffer | undefined)[],
-    outputs: SharedStorage[],
-    lane: number,
-    start: number,
-    end: number,
-    ticket: number,
-  ): Call {
-    const part = (storage: SharedStorage) => {
-      const rowBytes = storage.spec.shape[0] > 0 ? storage.bytes / storage.spec.shape[0] : 0;
-      return { shape: [end - start, ...storage.spec.shape.slice(1)], memory: storage.memory, byteOffset: start * rowBytes };
-    };
-    const operands = plan.inputs.map(({ name: operand, role }, i): InputOperand | undefined => {
-      const storage = inputs[i]?.storage;
-      if (!storage) return undefined;
-      if (role === 'whole' || !plan.split) return wholeInput(operand, role, storage, lane);
-      return { name: operand, role, dtype: storage.spec.dtype, storage: storage.id, ...part(storage) };
-    });
-    const results = plan.outputs.map((operand, i): OutputOperand => {
-      if (!plan.split) return { ...operand, memory: outputs[i].memory, byteOffset: 0 };
-      return { ...operand, ...part(outputs[i]) };
-    });
-    return { ...plan.call, inputs: operands, outputs: results, start, end, ticket };
   }
 
   return {
@@ -194,33 +67,46 @@ export function createLaneBackend({ name, description, start, lanes, natives }: 
     lanes,
 
     async upload(value, { lane } = {}) {
-      if (closed) throw new CalibrantError('INVALID_ARGUMENT', 'The backend was closed.');
+      expectOpen();
       if (lane !== undefined && !(Number.isInteger(lane) && lane >= 0 && lane < lanes))
         throw new CalibrantError('INVALID_ARGUMENT', `Lane ${lane} does not exist: this backend has ${lanes}, numbered from 0.`);
-      if (lane === undefined) {
-        const storage = new SharedStorage({ dtype: value.dtype, shape: value.shape });
-        storage.data.set(value.data as never);
-        storage.settle();
-        return create(value, undefined, storage);
+      const { dtype, shape } = value;
+      if (lane !== undefined && value.data.byteLength <= INLINE_UPLOAD) {
+        const handle = create(value, lane);
+        const data = value.data.slice();
+        dispatcher.links[lane].enqueue(
+          () => ({ op: 'upload', id: handle.id, dtype, shape: handle.shape, data }),
+          [],
+          [data.buffer as ArrayBuffer],
+        );
+        return handle;
       }
+      const storage = dispatcher.storage({ dtype, shape: [...shape] });
+      storage.data.set(value.data as never);
+      storage.settle();
+      if (lane === undefined) return create(value, undefined, storage);
       const handle = create(value, lane);
-      const data = value.data.slice();
-      const command: Command = { op: 'upload', id: handle.id, dtype: value.dtype, shape: handle.shape, data };
-      links[lane].enqueue(() => command, [], [data.buffer as ArrayBuffer]);
+      dispatcher.upload(find(handle), storage);
       return handle;
     },
 
     async download(handle): Promise<Tensor> {
       const { storage, spec, lane } = find(handle);
-      if (storage) {
-        await new Promise<void>((resolve) => storage.whenSettled(resolve));
+      if (!storage) {
+        const link = dispatcher.links[lane!];
+        const { ticket, reply } = link.ticket();
+        link.enqueue(() => ({ op: 'download', id: handle.id, ticket }));
+        return tensor(spec.dtype, spec.shape, await reply);
+      }
+      storage.readers++;
+      await new Promise<void>((resolve) => storage.whenSettled(resolve));
+      try {
         if (storage.error) throw storage.error;
         return tensor(spec.dtype, spec.shape, storage.data.slice());
+      } finally {
+        storage.readers--;
+        dispatcher.retire(storage);
       }
-      const link = links[lane!];
-      const { ticket, reply } = link.ticket();
-      link.enqueue(() => ({ op: 'download', id: handle.id, ticket }));
-      return tensor(spec.dtype, spec.shape, await reply);
     },
 
     run<In extends string, Out extends string, Attributes>(
@@ -229,80 +115,48 @@ export function createLaneBackend({ name, description, start, lanes, natives }: 
       attributes: Attributes,
     ): Record<Out, BufferHandle> {
       const kernel = typed as unknown as Kernel;
-      const handlesByName = given as Readonly<Record<string, BufferHandle | undefined>>;
-      const specs = checkInputs(kernel, handlesByName);
-      const plan = planCall(kernel, specs, attributes, natives);
-      const handles = plan.inputs.map(({ name: operand }) => handlesByName[operand]);
-      const inputs = handles.map((handle) => handle && find(handle));
-      const lane = commonLane(kernel, handles);
-      const results: Record<string, BufferHandle> = {};
-      if (lane === undefined) {
-        const storages = plan.outputs.map((spec) => new SharedStorage(spec));
-        plan.outputs.forEach((spec, i) => {
-          results[spec.name] = create(spec, undefined, storages[i]);
-        });
-        runShared(kernel, plan, inputs, storages);
-      } else {
-        const outputs = plan.outputs.map((spec) => create(spec, lane));
-        plan.outputs.forEach((spec, i) => {
-          results[spec.name] = outputs[i];
-        });
-        if (plan.call.variant.kind === 'main') asked.set(kernel.name, kernel);
-        runOnLane(lane, plan, inputs, handles, outputs);
-      }
-      return results as Record<Out, BufferHandle>;
+      const handles = given as Readonly<Record<string, BufferHandle | undefined>>;
+      const plan = planCall(kernel, checkInputs(kernel, handles), attributes, natives);
+      const inputs = plan.inputs.map((operand) => {
+        const handle = handles[operand.name];
+        return handle && find(handle);
+      });
+      const lane = commonLane(kernel, inputs);
+      const storages = lane === undefined ? plan.outputs.map((spec) => dispatcher.storage(spec)) : [];
+      const outputs = plan.outputs.map((spec, i) => create(spec, lane, storages[i]));
+      if (lane === undefined) dispatcher.runShared(kernel, plan, inputs, storages);
+      else dispatcher.runOnLane(lane, kernel, plan, inputs, outputs);
+      return Object.fromEntries(plan.outputs.map((spec, i) => [spec.name, outputs[i]])) as Record<Out, BufferHandle>;
     },
 
     share(handle) {
-      const { storage, spec, lane } = find(handle);
-      if (storage) {
-        storage.handles++;
-        return create(spec, undefined, storage);
-      }
-      const target = new SharedStorage(spec);
-      const link = links[lane!];
-      const { ticket, reply } = link.ticket();
-      link.enqueue(() => ({ op: 'share', id: handle.id, memory: target.memory, ticket }));
-      track(
-        reply.then(
-          () => target.settle(),
-          (error: CalibrantError) => target.settle(error),
-        ),
-      );
-      return create(spec, undefined, target);
+      const buffer = find(handle);
+      if (!buffer.storage) return create(buffer.spec, undefined, dispatcher.share(buffer));
+      buffer.storage.handles++;
+      return create(buffer.spec, undefined, buffer.storage);
     },
 
     free(...handles) {
-      const byLane = new Map<number, number[]>();
+      const onLanes = new Map<number, number[]>();
       for (const handle of handles) {
-        const found = handle && handle.backend === name ? buffers.get(handle.id) : undefined;
+        const found = handle?.backend === name ? buffers.get(handle.id) : undefined;
         if (!found) continue;
-        buffers.delete(handle!.id);
+        buffers.delete(found.id);
         const { storage, lane } = found;
-        if (!storage) {
-          bytes -= byteLength(found.spec);
-          byLane.set(lane!, [...(byLane.get(lane!) ?? []), handle!.id]);
-        } else if (--storage.handles === 0) {
-          bytes -= storage.bytes;
-          retire(storage);
-        }
+        if (storage && --storage.handles > 0) continue;
+        bytes -= byteLength(found.spec);
+        if (storage) dispatcher.retire(storage);
+        else onLanes.set(lane!, [...(onLanes.get(lane!) ?? []), found.id]);
       }
-      for (const [lane, ids] of byLane) links[lane].enqueue(() => ({ op: 'free', ids }));
+      for (const [lane, ids] of onLanes) dispatcher.links[lane].enqueue(() => ({ op: 'free', ids }));
     },
 
     async sync() {
-      const fences = links.map((link) => {
-        const { ticket, reply } = link.ticket();
-        link.enqueue(() => ({ op: 'fence', ticket }));
-        return reply;
-      });
-      await Promise.all([...fences, ...unfinished]);
-      const error = failure;
-      failure = undefined;
-      if (error) throw error;
+      expectOpen();
+      await dispatcher.sync();
     },
 
-    variant: (kernel) => {
+    variant(kernel) {
       const kind = laneVariant(kernel, natives);
       return kind === 'main' ? 'reference' : kind;
     },
@@ -313,21 +167,21 @@ export function createLaneBackend({ name, description, start, lanes, natives }: 
       closed = true;
       buffers.clear();
       bytes = 0;
-      await Promise.all(links.map((link) => link.close()));
+      await dispatcher.close();
     },
   };
 }
 
-function commonLane(kernel: Kernel, handles: readonly (BufferHandle | undefined)[]): number | undefined {
+function commonLane(kernel: Kernel, inputs: readonly (Buffer | undefined)[]): number | undefined {
   let found: number | undefined;
-  for (const handle of handles) {
-    if (handle?.lane === undefined) continue;
-    if (found !== undefined && found !== handle.lane)
+  for (const input of inputs) {
+    if (input?.lane === undefined) continue;
+    if (found !== undefined && found !== input.lane)
       throw new CalibrantError(
         'INVALID_ARGUMENT',
-        `${kernel.name}: its inputs live on the lanes ${found} and ${handle.lane}. Share one of them first.`,
+        `${kernel.name}: its inputs live on the lanes ${found} and ${input.lane}. Share one of them first.`,
       );
-    found = handle.lane;
+    found = input.lane;
   }
   return found;
 }

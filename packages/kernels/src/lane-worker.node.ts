@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { CORE_KERNELS } from './core-variants.js';
-import { Lane, type NativeOperations } from './lane.js';
+import { Lane } from './lane.js';
+import type { NativeOperations } from './native.js';
 import type { Command, Reply } from './protocol.js';
 
 /** Makes the calling worker thread a lane. A backend's worker file calls this with its native operations. */

@@ -1,10 +1,7 @@
 import { CalibrantError, type TypedArray } from '@calibrant/core';
-import type { NativeCall, NativeOperations } from './lane.js';
+import type { NativeCall, NativeOperations } from './native.js';
 
-/**
- * Operations that only copy rows. They work on buffers outside the arena too, so that an embedding table is never copied in for
- * the few rows that are read.
- */
+/** Operations that only copy rows. They read shared memory in place, so that no lane copies an embedding table for the few rows it needs. */
 export const LAYOUT_OPERATIONS: NativeOperations = {
   'core.gather': gather,
   'core.slice': slice,

@@ -45,7 +45,7 @@ export async function referenceInMain(
 
 function part({ spec, memory }: SharedStorage, cut: boolean, start: number, end: number): Tensor {
   const { array, bytes } = dtypeInfo(spec.dtype);
-  if (!cut) return { ...spec, data: new array(memory) };
+  if (!cut) return { ...spec, data: new array(memory, 0, elementCount(spec.shape)) };
   const shape = [end - start, ...spec.shape.slice(1)];
   return { dtype: spec.dtype, shape, data: new array(memory, start * elementCount(spec.shape.slice(1)) * bytes, elementCount(shape)) };
 }

@@ -1,6 +1,5 @@
 import { CalibrantError, type EmbeddedWasm, type Kernel, type OperandRole, splitRows, type TensorSpec } from '@calibrant/core';
 import { CORE_KERNELS, CORE_VARIANTS } from './core-variants.js';
-import { wasmModule } from './generated/wasm.js';
 import type { Call, CallVariant, OutputOperand } from './protocol.js';
 
 const CORE = new Set(CORE_KERNELS.map(({ name }) => name));
@@ -33,8 +32,8 @@ export function planCall(
   natives: ReadonlySet<string>,
 ): Plan {
   const inferred = kernel.infer(specs, attributes);
-  const inputs = Object.entries(kernel.inputs).map(([name, { role }]) => ({ name, role }));
-  const outputs = Object.entries(kernel.outputs).map(([name, { role }]) => {
+  const { inputs, outputs: results } = operandsOf(kernel);
+  const outputs = results.map(({ name, role }) => {
     const { dtype, shape } = inferred[name];
     return { name, role, dtype, shape };
   });
@@ -60,6 +59,22 @@ export function planCall(
   };
 }
 
+type Operands = readonly { readonly name: string; readonly role: OperandRole }[];
+
+const known = new WeakMap<Kernel, { readonly inputs: Operands; readonly outputs: Operands }>();
+
+/** The operands in the order in which the kernel declares them. */
+function operandsOf(kernel: Kernel): { readonly inputs: Operands; readonly outputs: Operands } {
+  let found = known.get(kernel);
+  if (!found) {
+    const list = (operands: Readonly<Record<string, { readonly role: OperandRole }>>) =>
+      Object.entries(operands).map(([name, { role }]) => ({ name, role }));
+    found = { inputs: list(kernel.inputs), outputs: list(kernel.outputs) };
+    known.set(kernel, found);
+  }
+  return found;
+}
+
 function unit(kernel: Kernel, specs: Readonly<Record<string, TensorSpec>>, attributes: unknown, rows: number): number {
   const wanted = kernel.chunkRows?.(specs, attributes) ?? Math.max(1, rows);
   if (!(Number.isInteger(wanted) && wanted > 0))
@@ -81,5 +96,5 @@ function chooseVariant(
     return { variant: { kind, module: module.id, function: chosen, scalars: [...scalars(specs, attributes)] }, module };
   }
   const chosen = CORE_VARIANTS[kernel.name](specs, attributes);
-  return { variant: chosen ? { kind, module: wasmModule.id, ...chosen } : { kind: 'reference' } };
+  return { variant: chosen ? { kind, ...chosen } : { kind: 'reference' } };
 }

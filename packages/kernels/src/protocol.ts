@@ -16,7 +16,6 @@ export interface InputOperand {
   readonly shape: readonly number[];
   readonly id?: number;
   readonly storage?: number;
-  /** Absent when the lane holds a private copy already. */
   readonly memory?: SharedArrayBuffer;
   /** Where the slice of a `rows` operand starts in `memory`. */
   readonly byteOffset?: number;
@@ -34,10 +33,10 @@ export interface OutputOperand {
   readonly byteOffset?: number;
 }
 
-/** How a lane computes a call. `main` asks the main thread for the kernel's reference. */
+/** How a lane computes a call: `wasm` without a module means this package's own; `main` asks the main thread for the kernel's reference. */
 export type CallVariant =
   | { readonly kind: 'native' }
-  | { readonly kind: 'wasm'; readonly module: string; readonly function: string; readonly scalars: readonly number[] }
+  | { readonly kind: 'wasm'; readonly module?: string; readonly function: string; readonly scalars: readonly number[] }
   | { readonly kind: 'reference' }
   | { readonly kind: 'main' };
 
@@ -57,7 +56,16 @@ export interface Call {
 }
 
 export type Command =
-  | { readonly op: 'upload'; readonly id: number; readonly dtype: DType; readonly shape: readonly number[]; readonly data: TypedArray }
+  /** Values come along, or lie on shared memory that the lane gives back by answering the ticket. */
+  | {
+      readonly op: 'upload';
+      readonly id: number;
+      readonly dtype: DType;
+      readonly shape: readonly number[];
+      readonly data?: TypedArray;
+      readonly memory?: SharedArrayBuffer;
+      readonly ticket?: number;
+    }
   | { readonly op: 'run'; readonly call: Call }
   | { readonly op: 'module'; readonly module: string; readonly base64: string }
   | { readonly op: 'free'; readonly ids: readonly number[] }

@@ -5,7 +5,7 @@ import type { Command } from './protocol.js';
 /** A unit of work that any lane can do. */
 export interface Task {
   /** The commands for a lane; the last one must answer the ticket. */
-  post(lane: number, ticket: number): readonly Command[];
+  commands(lane: number, ticket: number): readonly Command[];
 }
 
 interface Queued {
@@ -58,7 +58,7 @@ export class TaskPool {
         this.#deal();
       };
       reply.then(() => finish(), finish);
-      for (const command of task.post(lane, ticket)) link.postNow(command);
+      for (const command of task.commands(lane, ticket)) link.postNow(command);
     }
   }
 }
