@@ -71,6 +71,11 @@ export function encodeAffineSuperBlock(x: usize, importance: usize, levels: i32,
   }
   const d = importance ? toHalf(searchPositive(SUB_SCALES, SUB_WEIGHTS, 8, 63, SCALES)) : plainSixBits(SUB_SCALES, SCALES);
   const dmin = importance ? toHalf(searchPositive(SUB_MINS, SUB_WEIGHTS, 8, 63, MINS)) : plainSixBits(SUB_MINS, MINS);
+  // Codes that the search left out of range are clamped by ggml in Q5_K, but not in Q4_K.
+  if (importance && levels == 31) {
+    v128.store64_lane(SCALES, i8x16.min_u(v128.load64_zero(SCALES), i8x16.splat(63)), 0);
+    v128.store64_lane(MINS, i8x16.min_u(v128.load64_zero(MINS), i8x16.splat(63)), 0);
+  }
   packPairs(PAIRS);
   unpackPairs(PAIRS);
   store<u16>(FACTORS, d);

@@ -38,7 +38,7 @@ export function decodeQ4_K(rows: i32, blocks: usize, x: usize, columns: i32): vo
 }
 
 /** `scale · code − min` of sixteen bytes. */
-function affine16(codes: v128, scale: v128, min: v128, to: usize): void {
+export function affine16(codes: v128, scale: v128, min: v128, to: usize): void {
   const low = i16x8.extend_low_i8x16_u(codes);
   const high = i16x8.extend_high_i8x16_u(codes);
   v128.store(to, f32x4.sub(f32x4.mul(scale, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low))), min));

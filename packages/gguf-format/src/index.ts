@@ -8,8 +8,9 @@ export { BLOCK_TYPES, type BlockTypeName, blockType } from './blocks/block-types
 export { openGgufCheckpoint } from './checkpoint/open-gguf-checkpoint.js';
 export type { GgmlType } from './file/ggml-types.js';
 export type { GgufFile, GgufTensor } from './file/gguf-file.js';
-export { type GgufTensorPlan, GgufWriter } from './file/gguf-writer.js';
-export type { GgufMetadata, GgufValue, Scalar, ScalarType } from './file/metadata.js';
+export { GgufWriter } from './file/gguf-writer.js';
+export { type GgufLayout, type GgufTensorPlan, layOut } from './file/layout.js';
+export { type GgufMetadata, type GgufValue, type Scalar, type ScalarType, value as ggufValue } from './file/metadata.js';
 export { readGguf } from './file/read-gguf.js';
 export { type GgufFormatOptions, ggufFormat } from './format/gguf-format.js';
 export { ggufSchemes } from './schemes/gguf-schemes.js';

@@ -40,7 +40,7 @@ export function encodeAffineSuperBlock(
     subScales[j] = scale;
     subMins[j] = min;
   }
-  const quantize = importance ? (of: Float32Array) => searchedSixBits(of, subWeights) : plainSixBits;
+  const quantize = importance ? (of: Float32Array) => searchedSixBits(of, subWeights, plain.levels) : plainSixBits;
   const { d, codes: scales } = quantize(subScales);
   const { d: dmin, codes: mins } = quantize(subMins);
   const pairs = packPairs(scales, mins);
@@ -68,7 +68,9 @@ function plainSixBits(values: Float32Array): { d: number; codes: Uint8Array } {
   return { d: toHalf(f(max / 63)), codes: Uint8Array.from(values, (value) => Math.min(63, nearestInt(f(inverse * value)) & 255)) };
 }
 
-function searchedSixBits(values: Float32Array, weights: Float32Array): { d: number; codes: Uint8Array } {
+function searchedSixBits(values: Float32Array, weights: Float32Array, levels: number): { d: number; codes: Uint8Array } {
   const codes = new Uint8Array(SUB_BLOCKS);
-  return { d: toHalf(searchPositive(values, weights, 63, codes)), codes };
+  const d = toHalf(searchPositive(values, weights, 63, codes));
+  // Codes that the search left out of range are clamped by ggml in Q5_K, but not in Q4_K.
+  return { d, codes: levels === 31 ? codes.map((code) => Math.min(63, code)) : codes };
 }

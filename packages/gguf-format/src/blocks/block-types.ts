@@ -6,11 +6,12 @@ import { F32 } from './f32.js';
 import { Q4_0 } from './q4-0.js';
 import { Q4_K } from './q4-k.js';
 import { Q5_0 } from './q5-0.js';
+import { Q5_K } from './q5-k.js';
 import { Q6_K } from './q6-k.js';
 import { Q8_0 } from './q8-0.js';
 
 /** The tensor types that this package encodes and decodes, by ggml's name. Every encoding equals ggml's byte for byte. */
-export const BLOCK_TYPES = { F32, F16, BF16, Q4_0, Q5_0, Q8_0, Q4_K, Q6_K } as const satisfies Record<string, BlockType>;
+export const BLOCK_TYPES = { F32, F16, BF16, Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K } as const satisfies Record<string, BlockType>;
 
 export type BlockTypeName = keyof typeof BLOCK_TYPES;
 

@@ -1,4 +1,3 @@
-import { CalibrantError } from '@calibrant/core';
 import { MAGIC } from './gguf-file.js';
 import { ARRAY_ID, type GgufMetadata, type Scalar, type ScalarType, VALUE_TYPES } from './metadata.js';
 
@@ -39,6 +38,20 @@ export function encodeHeader(metadata: GgufMetadata, tensors: readonly HeaderTen
   return out.take();
 }
 
+const SETTERS: Readonly<Record<Exclude<ScalarType, 'string'>, (view: DataView, at: number, of: Scalar) => void>> = {
+  u8: (view, at, of) => view.setUint8(at, Number(of)),
+  i8: (view, at, of) => view.setInt8(at, Number(of)),
+  u16: (view, at, of) => view.setUint16(at, Number(of), true),
+  i16: (view, at, of) => view.setInt16(at, Number(of), true),
+  u32: (view, at, of) => view.setUint32(at, Number(of), true),
+  i32: (view, at, of) => view.setInt32(at, Number(of), true),
+  f32: (view, at, of) => view.setFloat32(at, Number(of), true),
+  bool: (view, at, of) => view.setUint8(at, of ? 1 : 0),
+  u64: (view, at, of) => view.setBigUint64(at, BigInt(of), true),
+  i64: (view, at, of) => view.setBigInt64(at, BigInt(of), true),
+  f64: (view, at, of) => view.setFloat64(at, Number(of), true),
+};
+
 /** A buffer that grows. */
 class Bytes {
   #view = new DataView(new ArrayBuffer(1 << 16));
@@ -65,33 +78,7 @@ class Bytes {
       return;
     }
     const at = this.#reserve(VALUE_TYPES[type].bytes);
-    const number = Number(of);
-    switch (type) {
-      case 'u8':
-        return this.#view.setUint8(at, number);
-      case 'i8':
-        return this.#view.setInt8(at, number);
-      case 'u16':
-        return this.#view.setUint16(at, number, true);
-      case 'i16':
-        return this.#view.setInt16(at, number, true);
-      case 'u32':
-        return this.#view.setUint32(at, number, true);
-      case 'i32':
-        return this.#view.setInt32(at, number, true);
-      case 'f32':
-        return this.#view.setFloat32(at, number, true);
-      case 'bool':
-        return this.#view.setUint8(at, of ? 1 : 0);
-      case 'u64':
-        return this.#view.setBigUint64(at, BigInt(of as number | bigint), true);
-      case 'i64':
-        return this.#view.setBigInt64(at, BigInt(of as number | bigint), true);
-      case 'f64':
-        return this.#view.setFloat64(at, number, true);
-      default:
-        throw new CalibrantError('INVALID_ARGUMENT', `There is no GGUF value type "${String(type)}".`);
-    }
+    SETTERS[type](this.#view, at, of);
   }
 
   take(): Uint8Array {

@@ -1,73 +1,46 @@
-import { type ByteSink, CalibrantError, elementCount } from '@calibrant/core';
-import type { BlockType } from '../blocks/block-type.js';
-import { encodeHeader } from './encode-header.js';
-import { ALIGNMENT_KEY, alignUp, DEFAULT_ALIGNMENT, LONGEST_NAME, MOST_DIMENSIONS } from './gguf-file.js';
-import type { GgufMetadata } from './metadata.js';
-
-/** A tensor to be written. */
-export interface GgufTensorPlan {
-  readonly name: string;
-  /** Row-major, `[out, in]`. */
-  readonly shape: readonly number[];
-  readonly type: Pick<BlockType, 'name' | 'id' | 'blockSize' | 'blockBytes'>;
-}
-
-interface Slot {
-  readonly offset: number;
-  readonly bytes: number;
-  written: number;
-}
+import { type ByteSink, CalibrantError } from '@calibrant/core';
+import type { GgufLayout } from './layout.js';
 
 /**
- * Writes a GGUF version 3 file piece by piece: the places of all tensors follow from their shapes and types, so their bytes may come in
- * any order of tensors. The header goes out last, in {@link GgufWriter.finish}: a file that was not finished does not begin with "GGUF".
+ * Writes a GGUF version 3 file piece by piece, the tensors in any order. The header goes out last, in {@link GgufWriter.finish}: a file
+ * that was not finished does not begin with "GGUF".
  *
  * @example
- * const writer = new GgufWriter(sink, metadata, [{ name: 'output.weight', shape: [4096, 256], type: BLOCK_TYPES.Q8_0 }]);
+ * const layout = layOut(metadata, [{ name: 'output.weight', shape: [4096, 256], type: BLOCK_TYPES.Q8_0 }]);
+ * const writer = new GgufWriter(sink, layout);
  * await writer.write('output.weight', 0, bytes);
  * await writer.finish();
  */
 export class GgufWriter {
   readonly #sink: ByteSink;
-  readonly #header: Uint8Array;
-  readonly #dataStart: number;
-  readonly #alignment: number;
-  readonly #slots = new Map<string, Slot>();
+  readonly #layout: GgufLayout;
+  readonly #written = new Map<string, number>();
 
-  /** @throws CalibrantError `INVALID_ARGUMENT` for duplicate or long names, `SHAPE_MISMATCH` for shapes that the type cannot hold. */
-  constructor(sink: ByteSink, metadata: GgufMetadata, tensors: readonly GgufTensorPlan[]) {
+  constructor(sink: ByteSink, layout: GgufLayout) {
     this.#sink = sink;
-    const alignment = metadata.get(ALIGNMENT_KEY);
-    this.#alignment = alignment ? Number(alignment.value) : DEFAULT_ALIGNMENT;
-    let offset = 0;
-    for (const plan of tensors) {
-      checkPlan(sink.name, plan, this.#slots);
-      const bytes = (elementCount(plan.shape) / plan.type.blockSize) * plan.type.blockBytes;
-      this.#slots.set(plan.name, { offset, bytes, written: 0 });
-      offset = alignUp(offset + bytes, this.#alignment);
-    }
-    this.#header = encodeHeader(
-      metadata,
-      tensors.map(({ name, shape, type }) => ({ name, shape, typeId: type.id, offset: this.#slots.get(name)?.offset ?? 0 })),
-    );
-    this.#dataStart = alignUp(this.#header.length, this.#alignment);
+    this.#layout = layout;
   }
 
-  /** Writes bytes of a tensor, from `start` within it. Every byte once. */
+  /**
+   * Writes bytes of a tensor, from `start` within it. Every byte once.
+   *
+   * @throws CalibrantError `INVALID_ARGUMENT` for an unknown tensor or bytes beyond its end.
+   */
   async write(name: string, start: number, bytes: Uint8Array): Promise<void> {
-    const slot = this.#slots.get(name);
-    if (!slot) throw new CalibrantError('INVALID_ARGUMENT', `${this.#sink.name}: no tensor "${name}" is planned.`, { tensor: name });
-    if (start < 0 || start + bytes.length > slot.bytes || slot.written + bytes.length > slot.bytes)
+    const place = this.#layout.places.get(name);
+    if (!place) throw new CalibrantError('INVALID_ARGUMENT', `${this.#sink.name}: no tensor "${name}" is planned.`, { tensor: name });
+    const before = this.#written.get(name) ?? 0;
+    const written = before + bytes.length;
+    if (start < 0 || start + bytes.length > place.bytes || written > place.bytes)
       throw new CalibrantError(
         'INVALID_ARGUMENT',
-        `${this.#sink.name}: tensor "${name}" has ${slot.bytes} bytes, cannot write ${bytes.length} at ${start} when ${slot.written} are written.`,
+        `${this.#sink.name}: tensor "${name}" has ${place.bytes} bytes, cannot write ${bytes.length} at ${start} when ${before} are written.`,
         { tensor: name, offset: start },
       );
-    await this.#sink.write(this.#dataStart + slot.offset + start, bytes);
-    slot.written += bytes.length;
-    const padding = alignUp(slot.bytes, this.#alignment) - slot.bytes;
-    if (slot.written === slot.bytes && padding > 0)
-      await this.#sink.write(this.#dataStart + slot.offset + slot.bytes, new Uint8Array(padding));
+    this.#written.set(name, written);
+    await this.#sink.write(place.offset + start, bytes);
+    if (written === place.bytes && place.padded > place.bytes)
+      await this.#sink.write(place.offset + place.bytes, new Uint8Array(place.padded - place.bytes));
   }
 
   /**
@@ -76,7 +49,8 @@ export class GgufWriter {
    * @throws CalibrantError `INVALID_ARGUMENT` when a tensor is not complete.
    */
   async finish(): Promise<void> {
-    for (const [name, { bytes, written }] of this.#slots)
+    for (const [name, { bytes }] of this.#layout.places) {
+      const written = this.#written.get(name) ?? 0;
       if (written !== bytes)
         throw new CalibrantError(
           'INVALID_ARGUMENT',
@@ -85,9 +59,8 @@ export class GgufWriter {
             tensor: name,
           },
         );
-    const padded = new Uint8Array(this.#dataStart);
-    padded.set(this.#header);
-    await this.#sink.write(0, padded);
+    }
+    await this.#sink.write(0, this.#layout.header);
     await this.#sink.close();
   }
 
@@ -95,19 +68,4 @@ export class GgufWriter {
   async abort(): Promise<void> {
     await this.#sink.close();
   }
-}
-
-function checkPlan(file: string, { name, shape, type }: GgufTensorPlan, taken: ReadonlyMap<string, unknown>): void {
-  if (taken.has(name)) throw new CalibrantError('INVALID_ARGUMENT', `${file}: two tensors are named "${name}".`, { tensor: name });
-  if (new TextEncoder().encode(name).length > LONGEST_NAME)
-    throw new CalibrantError('INVALID_ARGUMENT', `${file}: the tensor name "${name}" is longer than ${LONGEST_NAME} bytes.`, {
-      tensor: name,
-    });
-  const columns = shape.at(-1) ?? 1;
-  if (shape.length > MOST_DIMENSIONS || columns % type.blockSize !== 0 || shape.some((size) => size < 1))
-    throw new CalibrantError(
-      'SHAPE_MISMATCH',
-      `${file}: tensor "${name}" of shape [${shape.join(', ')}] cannot be stored as ${type.name}: GGUF takes at most ${MOST_DIMENSIONS} dimensions, and rows must be a multiple of ${type.blockSize}.`,
-      { tensor: name },
-    );
 }

@@ -1,8 +1,18 @@
 import type { BlockTypeName } from '../blocks/block-types.js';
 import { isQuantizable } from '../schemes/tensor-types.js';
 
-/** llama.cpp's number of the file type that is all of one type; Q4_K stands for Q4_K_S. */
-const FILE_TYPE: Readonly<Record<BlockTypeName, number>> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7, Q5_0: 8, Q4_K: 14, Q6_K: 18, BF16: 32 };
+/** llama.cpp's number of the file type that is all of one type; Q4_K and Q5_K stand for Q4_K_S and Q5_K_S. */
+const FILE_TYPE: Readonly<Record<BlockTypeName, number>> = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q8_0: 7,
+  Q5_0: 8,
+  Q4_K: 14,
+  Q5_K: 16,
+  Q6_K: 18,
+  BF16: 32,
+};
 const Q4_K_M = 15;
 
 /**

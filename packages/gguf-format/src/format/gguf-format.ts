@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
 import { GgufWriter } from '../file/gguf-writer.js';
+import { layOut } from '../file/layout.js';
 import { type GgufMetadata, type GgufValue, value } from '../file/metadata.js';
 import { architectureOfModelType } from '../models/architectures.js';
 import { readModelConfig } from '../models/model-config.js';
@@ -26,6 +27,7 @@ const options = z.strictObject({
     .regex(/^[^/\\]+\.gguf$/, 'must be a plain name that ends in .gguf')
     .default('model.gguf')
     .describe('Name of the file in the output folder'),
+  name: z.string().min(1).optional().describe("The model's name in the file's metadata; else the last part of the source's"),
 });
 
 export type GgufFormatOptions = z.output<typeof options>;
@@ -64,8 +66,9 @@ export function ggufFormat() {
         .sort((a, b) => compareTensorNames(a.name, b.name))
         .map((planned) => ({ ...planned, type: storedType(planned) }));
       const metadata = await fileMetadata(input, tensors, chosen);
-      const sink = await folder.create(chosen.fileName);
-      return tensorWriter(new GgufWriter(sink, metadata, tensors), chosen.fileName);
+      const layout = layOut(metadata, tensors, chosen.fileName);
+      const sink = await folder.create(chosen.fileName, { bytes: layout.bytes });
+      return tensorWriter(new GgufWriter(sink, layout), chosen.fileName);
     },
     reader: { openFile: openGgufFile },
   });
@@ -94,7 +97,7 @@ function storedType(planned: PlannedTensor) {
 async function fileMetadata(
   { checkpoint }: FormatInput,
   tensors: readonly (OutputTensor & { readonly type: { readonly name: string } })[],
-  { pre, tokenizer }: GgufFormatOptions,
+  { pre, tokenizer, name }: GgufFormatOptions,
 ): Promise<GgufMetadata> {
   const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
   const config = readModelConfig(checkpoint.config, checkpoint.name);
@@ -102,14 +105,14 @@ async function fileMetadata(
   const entries: [string, GgufValue][] = [
     ['general.architecture', value.string(architecture.name)],
     ['general.type', value.string('model')],
-    ['general.name', value.string(checkpoint.name.split(/[/\\]/).filter(Boolean).at(-1) ?? checkpoint.name)],
+    ['general.name', value.string(name ?? checkpoint.name.split(/[/\\]/).filter(Boolean).at(-1) ?? checkpoint.name)],
     ['general.size_label', value.string(sizeLabel(parameters))],
     ...modelKeys(architecture, config),
     ...(tokenizer === 'none'
       ? [['tokenizer.ggml.model', value.string('none')] as [string, GgufValue]]
       : await tokenizerKeys(checkpoint, config.vocabSize, pre)),
     ['general.quantization_version', value.u32(2)],
-    ['general.file_type', value.u32(fileType(tensors.map(({ name, shape, type }) => ({ name, shape, type: type.name as BlockTypeName }))))],
+    ['general.file_type', value.u32(fileType(tensors.map((tensor) => ({ ...tensor, type: tensor.type.name as BlockTypeName }))))],
   ];
   return new Map(entries);
 }

@@ -42,8 +42,8 @@ function assigned(types: readonly (readonly [string, BlockTypeName | undefined])
 }
 
 /**
- * The schemes of GGUF. `Q4_K_M`, `Q4_0`, `Q5_0`, `Q6_K` and `Q8_0` give each tensor the type that llama-quantize gives it under this name
- * (the output layer, or a tied embedding, becomes Q6_K unless the base is Q8_0); their option `pure` leaves such rules out. `Q4_K` is one type for
+ * The schemes of GGUF. `Q4_K_M`, `Q4_K_S`, `Q4_0`, `Q5_0`, `Q6_K` and `Q8_0` give each tensor the type that llama-quantize gives it under this name
+ * (the output layer, or a tied embedding, becomes Q6_K unless the base is Q8_0); their option `pure` leaves such rules out. `Q4_K` and `Q5_K` are one type for
  * all matrices. `F16`, `BF16` and `F32` store floats. Norms and biases stay F32. Where 256 does not divide a row, Q4_K becomes
  * Q5_0 and Q6_K becomes Q8_0, as in llama.cpp; where 32 does not either, F16.
  */
@@ -51,13 +51,18 @@ export function ggufSchemes(): Scheme<any>[] {
   return [
     scheme('Q4_K_M', '4.5-bit super-blocks, with Q6_K for the output and half of the value and down projections', {
       base: 'Q4_K',
-      moreBits: true,
+      more: 'spread',
     }),
-    scheme('Q4_0', '4-bit blocks of 32 with one scale', { base: 'Q4_0', moreBits: false }),
-    scheme('Q5_0', '5-bit blocks of 32 with one scale', { base: 'Q5_0', moreBits: false }),
-    scheme('Q6_K', '6-bit super-blocks of 256', { base: 'Q6_K', moreBits: false }),
-    scheme('Q8_0', '8-bit blocks of 32 with one scale', { base: 'Q8_0', moreBits: false }),
+    scheme('Q4_K_S', '4.5-bit super-blocks, with Q6_K for the output and Q5_K for the first value and down projections', {
+      base: 'Q4_K',
+      more: 'first',
+    }),
+    scheme('Q4_0', '4-bit blocks of 32 with one scale', { base: 'Q4_0' }),
+    scheme('Q5_0', '5-bit blocks of 32 with one scale', { base: 'Q5_0' }),
+    scheme('Q6_K', '6-bit super-blocks of 256', { base: 'Q6_K' }),
+    scheme('Q8_0', '8-bit blocks of 32 with one scale', { base: 'Q8_0' }),
     single('Q4_K', '4.5-bit super-blocks for all matrices'),
+    single('Q5_K', '5.5-bit super-blocks for all matrices'),
     single('F16', 'half precision'),
     single('BF16', 'bfloat16'),
     single('F32', 'single precision'),

@@ -6,8 +6,11 @@ import { isQuantizable, typeForRow } from './tensor-types.js';
 /** What llama-quantize calls a file type: a base type and rules that give some tensors another one. */
 export interface Mixture {
   readonly base: BlockTypeName;
-  /** Attention values and ffn_down of the outer eighths of the layers and of every third one between become Q6_K. */
-  readonly moreBits: boolean;
+  /**
+   * `spread`: attention values and ffn_down of the outer eighths of the layers and of every third one between become Q6_K.
+   * `first`: the first four attention values and ffn_down of the first eighth of the layers become Q5_K.
+   */
+  readonly more?: 'spread' | 'first';
 }
 
 /** Layers that deserve more bits: the first and last eighth, and every third in between. */
@@ -16,11 +19,15 @@ function deservesMore(index: number, count: number): boolean {
   return index < eighth || index >= Math.floor((7 * count) / 8) || (index - eighth) % 3 === 2;
 }
 
+function sharedValues({ config }: ModelFacts): boolean {
+  return config['num_key_value_heads'] !== undefined && config['num_key_value_heads'] !== config['num_attention_heads'];
+}
+
 /**
  * The type of each quantized tensor by llama-quantize's rules, for the architectures that this package converts. The counters run over the
  * tensors in llama-quantize's order, so the given order is irrelevant.
  */
-export function mixtureTypes(tensors: readonly OutputTensor[], facts: ModelFacts, { base, moreBits }: Mixture): Map<string, BlockTypeName> {
+export function mixtureTypes(tensors: readonly OutputTensor[], facts: ModelFacts, { base, more }: Mixture): Map<string, BlockTypeName> {
   const ordered = [...tensors].sort((a, b) => compareTensorNames(a.name, b.name));
   const blocks = Number(facts.config['num_hidden_layers'] ?? 1 + Math.max(-1, ...ordered.map(({ name }) => blockOf(name))));
   const values = ordered.filter(({ name }) => name.includes('attn_v.weight')).length;
@@ -36,10 +43,14 @@ export function mixtureTypes(tensors: readonly OutputTensor[], facts: ModelFacts
       if (columns % BLOCK_TYPES[base].blockSize !== 0) type = 'Q8_0';
       else if (base !== 'Q8_0') type = 'Q6_K';
     } else if (name.includes('attn_v.weight')) {
-      if (moreBits && deservesMore(valueIndex, values)) type = 'Q6_K';
+      if (more === 'spread' && deservesMore(valueIndex, values)) type = 'Q6_K';
+      if (more === 'first' && valueIndex < 4) type = 'Q5_K';
+      // The values of Llama 70B are shared by eight heads and small: llama.cpp spends a bit more on them.
+      if (type === 'Q4_K' && blocks === 80 && facts.architecture === 'llama' && sharedValues(facts)) type = 'Q5_K';
       valueIndex++;
     } else if (name.includes('ffn_down')) {
-      if (moreBits && deservesMore(downIndex, blocks)) type = 'Q6_K';
+      if (more === 'spread' && deservesMore(downIndex, blocks)) type = 'Q6_K';
+      if (more === 'first' && downIndex < Math.floor(blocks / 8)) type = 'Q5_K';
       downIndex++;
     }
     types.set(name, typeForRow(type, columns));

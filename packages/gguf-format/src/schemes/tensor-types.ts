@@ -25,8 +25,8 @@ export function isQuantizable({ name, shape }: { readonly name: string; readonly
   return shape.length >= 2 && name.endsWith('weight') && !/(_norm|ffn_gate_inp|position_embd|token_types)\.weight$/.test(name);
 }
 
-/** Where a type's blocks do not divide a row: llama.cpp's next choice of 32-blocks, then F16. */
-const FALLBACK: Partial<Record<BlockTypeName, BlockTypeName>> = { Q4_K: 'Q5_0', Q6_K: 'Q8_0' };
+/** Where a type's blocks do not divide a row: llama.cpp's next choice of 32-blocks (for Q5_K it takes Q5_1, which is not here yet), then F16. */
+const FALLBACK: Partial<Record<BlockTypeName, BlockTypeName>> = { Q4_K: 'Q5_0', Q5_K: 'Q8_0', Q6_K: 'Q8_0' };
 
 export function typeForRow(type: BlockTypeName, columns: number): BlockTypeName {
   const fits = (name: BlockTypeName) => columns % BLOCK_TYPES[name].blockSize === 0;
