@@ -43,6 +43,8 @@ export default defineConfig({
   lang: 'en',
   srcExclude: ['README.md', 'generated/**'],
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/icon.svg' }]],
+  // The search index is one chunk, which is loaded when somebody searches.
+  vite: { build: { chunkSizeWarningLimit: 2000 } },
   themeConfig: {
     logo: '/icon.svg',
     outline: { level: [2, 3] },

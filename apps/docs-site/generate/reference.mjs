@@ -42,9 +42,9 @@ function section(title, plugins) {
   if (plugins.length === 0) return '';
   const rows = plugins.map(({ name, aliases = [], meta }) => {
     const names = [name, ...aliases].map((each) => `\`${each}\``).join(', ');
-    return `| ${names} | ${meta.description} | [${meta.package}](${pageOf(meta.package)}) |`;
+    return `| ${names} | ${meta.description} | [${meta.package.replace('@calibrant/', '')}](${pageOf(meta.package)}) |`;
   });
-  return `### ${title}\n\n| name | what it is | package |\n| --- | --- | --- |\n${rows.join('\n')}\n${plugins.map(options).join('')}`;
+  return `### ${title}\n\n| name | what it is | package |\n| --- | --- | --- |\n${rows.join('\n')}\n${options(plugins)}`;
 }
 
 /** @param {readonly import('@calibrant/core').Plugin[]} plugins */
@@ -55,11 +55,21 @@ function architectureTable(plugins) {
   return `| family | names in config.json | what it is |\n| --- | --- | --- |\n${rows.join('\n')}`;
 }
 
-/** @param {import('@calibrant/core').Plugin} plugin */
-function options({ name, options: schema }) {
-  const described = jsonSchema(schema);
-  if (Object.keys(described.properties ?? {}).length === 0) return '';
-  return `\nOptions of \`${name}\`:\n\n${schemaTable(described)}\n`;
+/**
+ * The tables of options; plug-ins with the same options share one.
+ *
+ * @param {readonly import('@calibrant/core').Plugin[]} plugins
+ */
+function options(plugins) {
+  /** @type {Map<string, string[]>} */
+  const tables = new Map();
+  for (const { name, options: schema } of plugins) {
+    const described = jsonSchema(schema);
+    if (Object.keys(described.properties ?? {}).length === 0) continue;
+    const table = schemaTable(described);
+    tables.set(table, [...(tables.get(table) ?? []), `\`${name}\``]);
+  }
+  return [...tables].map(([table, names]) => `\nOptions of ${names.join(', ')}:\n\n${table}\n`).join('');
 }
 
 /**
