@@ -1,0 +1,79 @@
+import { describe, expect, it } from '@jest/globals';
+import { type Tensor, tensor } from '@calibrant/core';
+import { BLOCK_TYPES } from '@calibrant/gguf-format';
+import { runWasm } from '@calibrant/plugin-kit';
+import fc from 'fast-check';
+import { libraryFolder, loadQuantizeChunk } from './ggml-library.js';
+
+const COLUMNS = 512;
+
+/** Distributions that reach the corners of the searches: one number from two uniform ones, and the element's index. */
+const DISTRIBUTIONS: Record<string, (u: number, v: number, i: number) => number> = {
+  bell: (u, v) => u + v - 1,
+  'subnormal floats': (u) => (u - 0.5) * 1e-43,
+  'subnormal halves': (u) => (u - 0.5) * 1e-6,
+  huge: (u) => (u - 0.5) * 1e37,
+  'negative and nearly constant': (u) => -1000 - u * 1e-4,
+  'positive and nearly constant': (u) => 5 + u * 1e-5,
+  'two neighbouring values': (u) => (u < 0.5 ? -1 : -1.0000001),
+  sparse: (u, v) => (u < 0.02 ? v - 0.5 : 0),
+  'few large negative': (u, v) => (u < 0.03 ? -1e5 * v : -1e-5 * v),
+  'another scale per sub-block': (u, _v, i) => (u - 0.5) * 10 ** (((i >> 5) % 12) - 6),
+  'heavy tails': (u, v) => (u - 0.5) / (v * v * v + 1e-9),
+  'small integers': (u) => Math.round((u - 0.5) * 6),
+  'signed zeros': (u) => (u < 0.5 ? -0 : 0),
+  constant: () => -3.25,
+};
+const IMPORTANCES: Record<string, ((u: number, v: number) => number) | undefined> = {
+  none: undefined,
+  uniform: (u) => u,
+  'mostly zero': (u, v) => (u < 0.7 ? 0 : v),
+  'of all magnitudes': (u) => 10 ** (u * 30 - 15),
+  zero: () => 0,
+};
+
+/** Uniform numbers in [0, 1) from a seed. */
+function uniform(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const found = libraryFolder();
+if ('reason' in found) console.warn(`Left out: the comparison with ggml, because ${found.reason}.`);
+const withGgml = 'folder' in found ? describe : describe.skip;
+
+withGgml('beside ggml itself', () => {
+  const quantizeChunk = loadQuantizeChunk('folder' in found ? found.folder : '');
+  const names = Object.keys(BLOCK_TYPES).filter((name) => name !== 'F32') as (keyof typeof BLOCK_TYPES)[];
+
+  const cases = names.flatMap((name) => Object.keys(IMPORTANCES).map((kind) => [name, kind] as const));
+
+  it.each(cases)('%s has the same bytes for rows of any distribution with importance: %s', async (name, kind) => {
+    const type = BLOCK_TYPES[name];
+    const weigh = IMPORTANCES[kind];
+    const distributions = Object.values(DISTRIBUTIONS);
+    const rows = distributions.length;
+    const ggml = await quantizeChunk;
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const next = uniform(seed);
+        const x = new Float32Array(rows * COLUMNS).map((_, i) => distributions[Math.floor(i / COLUMNS)](next(), next(), i));
+        const weights = weigh ? new Float32Array(COLUMNS).map(() => weigh(next(), next())) : undefined;
+        const expected = new Uint8Array(((rows * COLUMNS) / type.blockSize) * type.blockBytes);
+        ggml(type.id, x, expected, 0, rows, COLUMNS, weights ?? null);
+        const inputs = {
+          x: tensor('f32', [rows, COLUMNS], x),
+          ...(weights ? { importance: tensor('f32', [COLUMNS], weights) } : {}),
+        } as Record<'x' | 'importance', Tensor>;
+        expect(Buffer.compare(runWasm(type.encode, inputs, {}).blocks.data as Uint8Array, expected)).toBe(0);
+        expect(Buffer.compare(type.encode.reference(inputs, {}, { start: 0, end: rows }).blocks.data as Uint8Array, expected)).toBe(0);
+      }),
+      { numRuns: 4 },
+    );
+  });
+});
