@@ -2,9 +2,8 @@ export function diagonal(_rows: i32, h: usize, out: usize, n: i32): void {
   for (let i = 0; i < n; i++) store<f32>(out + ((<usize>i) << 2), load<f32>(h + ((<usize>i * <usize>n + <usize>i) << 2)));
 }
 
-export function arrange(_rows: i32, h: usize, values: usize, order: usize, y: usize, n: i32, weight: i32): void {
+export function arrange(_rows: i32, h: usize, values: usize, order: usize, y: usize, n: i32): void {
   const width = (<usize>n) << 2;
-  const factor = <f32>weight;
   memory.fill(y, 0, width * <usize>n);
   for (let i = 0; i < n; i++) {
     const a = load<i32>(order + ((<usize>i) << 2));
@@ -14,16 +13,7 @@ export function arrange(_rows: i32, h: usize, values: usize, order: usize, y: us
     for (let j = i + 1; j < n; j++) {
       const b = load<i32>(order + ((<usize>j) << 2));
       const from = a < b ? own + ((<usize>b) << 2) : h + <usize>b * width + ((<usize>a) << 2);
-      store<f32>(out + ((<usize>j) << 2), factor * load<f32>(from));
+      store<f32>(out + ((<usize>j) << 2), load<f32>(from));
     }
-  }
-}
-
-export function rowDot(rows: i32, a: usize, b: usize, dots: usize, columns: i32): void {
-  for (let r = 0; r < rows; r++) {
-    let sum: f64 = 0;
-    const end = a + ((<usize>columns) << 2);
-    for (; a < end; a += 4, b += 4) sum += <f64>load<f32>(a) * <f64>load<f32>(b);
-    store<f64>(dots + ((<usize>r) << 3), sum);
   }
 }

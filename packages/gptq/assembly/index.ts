@@ -1,4 +1,5 @@
-export { arrange, diagonal, rowDot } from './hessian';
+export { arrange, diagonal } from './hessian';
+export { quadraticForm } from './quadratic-form';
 export { solveColumns } from './solve-columns';
 
 /** First free address: operands are laid out from here on. */

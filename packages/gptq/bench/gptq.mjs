@@ -62,7 +62,7 @@ async function breakdown(weight, hessian, columns) {
   );
   const dead = await backend.upload(tensor('u8', [columns]));
   const values = backend.run(diagonal, { h: hessian }, {}).diagonal;
-  const h = backend.run(arrange, { h: hessian, values, order }, { weight: 1 }).y;
+  const h = backend.run(arrange, { h: hessian, values, order }, {}).y;
   const { u, info } = backend.run(inverseCholesky, { h }, { damp: 0.02 });
   const factor = await seconds(async () => {
     const result = backend.run(inverseCholesky, { h }, { damp: 0.02 });

@@ -47,7 +47,7 @@ export async function factorHessian(
       facts.diagonal.map((value, channel) => (facts.dead[channel] ? facts.mean : value)),
     ),
   );
-  const arranged = backend.run(arrange, { h: hessian, values, order }, { weight: 1 }).y;
+  const arranged = backend.run(arrange, { h: hessian, values, order }, {}).y;
   try {
     for (let attempt = 0, percent = dampPercent; attempt < 3; attempt++, percent = Math.max(0.01, percent * 10)) {
       throwIfAborted(signal);

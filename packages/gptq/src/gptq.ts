@@ -18,7 +18,6 @@ import {
   withBuffers,
 } from '@calibrant/core';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
-import { arrange } from './hessian.js';
 import { keepBetterRows, type SolvedRows } from './keep-better-rows.js';
 import { rowErrors } from './layer-error.js';
 import { type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
@@ -103,7 +102,7 @@ function quantizeWithHessian(
   const groupSize = schemeGroupSize(scheme, columns);
   const plan = planColumns(facts.diagonal, groupSize, options);
   return withBuffers(backend, async (track) => {
-    const upload = async (...[dtype, data]: ['i32', Int32Array] | ['u8', Uint8Array] | ['f32', Float32Array]) =>
+    const upload = async (...[dtype, data]: ['i32', Int32Array] | ['u8', Uint8Array]) =>
       track(await backend.upload(tensor(dtype, [data.length], data)));
     const order = await upload('i32', plan.order);
     const dead = await upload('u8', facts.dead);
@@ -133,14 +132,10 @@ function quantizeWithHessian(
     backend.free(factor.u, work);
     for (const buffer of Object.values(solved)) track(buffer);
 
-    const storageOrder = await upload('i32', plan.order.toSorted());
-    const form = track(
-      backend.run(arrange, { h: hessian, values: await upload('f32', facts.diagonal), order: storageOrder }, { weight: 2 }).y,
-    );
     const groupIndex = plan.groupIndex && (await upload('i32', plan.groupIndex));
     const download = async (coded: typeof rounded, index?: BufferHandle): Promise<SolvedRows> => {
       const { codes, scales, zeroPoints } = coded;
-      const errors = await rowErrors(backend, weight, form, { codes, scales, zeroPoints, groupIndex: index }, groupSize);
+      const errors = await rowErrors(backend, weight, hessian, { codes, scales, zeroPoints, groupIndex: index }, groupSize);
       throwIfAborted(signal);
       const [codesValue, scalesValue, zeroPointsValue] = await Promise.all([codes, scales, zeroPoints].map((of) => backend.download(of)));
       return { codes: codesValue, scales: scalesValue, zeroPoints: zeroPointsValue, errors };

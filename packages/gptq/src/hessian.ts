@@ -26,10 +26,9 @@ export const diagonal = defineKernel<'h', 'diagonal', Record<string, never>>({
 
 /**
  * A symmetric matrix (upper triangle read) with rows and columns in another order, upper triangle written, zeros below.
- * `values [n]` becomes the diagonal, `order [n]` i32 says which row comes at each position. With `weight` 2 the elements above the
- * diagonal are doubled: then `x·y·xᵀ = x·h·xᵀ` for every x, which gives quadratic forms of a triangle by a plain product.
+ * `values [n]` becomes the diagonal, `order [n]` i32 says which row comes at each position.
  */
-export const arrange = defineKernel<'h' | 'values' | 'order', 'y', { readonly weight: 1 | 2 }>({
+export const arrange = defineKernel<'h' | 'values' | 'order', 'y', Record<string, never>>({
   name: 'gptq.arrange',
   inputs: { h: { role: 'whole' }, values: { role: 'whole' }, order: { role: 'whole' } },
   outputs: { y: { role: 'whole' } },
@@ -42,7 +41,7 @@ export const arrange = defineKernel<'h' | 'values' | 'order', 'y', { readonly we
     expectDtype('arrange', 'order', order, 'i32');
     return { y: h };
   },
-  reference({ h, values, order }, { weight }) {
+  reference({ h, values, order }) {
     const n = h.shape[0];
     const y = tensor('f32', [n, n]);
     const orderOf = order.data as Int32Array;
@@ -50,10 +49,10 @@ export const arrange = defineKernel<'h' | 'values' | 'order', 'y', { readonly we
       y.data[i * n + i] = values.data[orderOf[i]];
       for (let j = i + 1; j < n; j++) {
         const [a, b] = orderOf[i] < orderOf[j] ? [orderOf[i], orderOf[j]] : [orderOf[j], orderOf[i]];
-        y.data[i * n + j] = weight * (h.data[a * n + b] as number);
+        y.data[i * n + j] = h.data[a * n + b];
       }
     }
     return { y };
   },
-  wasm: { module: wasmModule, function: 'arrange', scalars: ({ h }, { weight }) => [h!.shape[0], weight] },
+  wasm: { module: wasmModule, function: 'arrange', scalars: ({ h }) => [h!.shape[0]] },
 });

@@ -5,7 +5,7 @@
 
 export { gptq } from './gptq.js';
 export { arrange, diagonal } from './hessian.js';
-export { type CodedBuffers, rowDot } from './layer-error.js';
 export { ACT_ORDERS, type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
 export { type ColumnPlan, planColumns } from './order.js';
+export { quadraticForm } from './quadratic-form.js';
 export { type SolveAttributes, type SolveInput, solveColumns } from './solve-columns.js';

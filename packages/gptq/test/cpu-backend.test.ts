@@ -1,13 +1,13 @@
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { type AffineTensor, affineValues, createReferenceBackend } from '@calibrant/core';
-import { arrange, diagonal, rowDot, solveColumns } from '@calibrant/gptq';
+import { arrange, diagonal, quadraticForm, solveColumns } from '@calibrant/gptq';
 import { describe, expect, it } from '@jest/globals';
 import { correlatedHessian, normalWeight, quantizeLayer } from './quantize-layer.js';
 
 describe('on the CPU backend', () => {
   it('every kernel runs as WebAssembly', async () => {
     const backend = createCpuBackend({ threads: 1 });
-    for (const kernel of [arrange, diagonal, rowDot, solveColumns]) expect(backend.variant(kernel as never)).toBe('wasm');
+    for (const kernel of [arrange, diagonal, quadraticForm, solveColumns]) expect(backend.variant(kernel as never)).toBe('wasm');
     await backend.close();
   });
 

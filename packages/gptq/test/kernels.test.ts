@@ -1,5 +1,5 @@
 import { createRng, fitAffine, type Tensor, tensor } from '@calibrant/core';
-import { arrange, diagonal, rowDot, type SolveAttributes, solveColumns } from '@calibrant/gptq';
+import { arrange, diagonal, quadraticForm, type SolveAttributes, solveColumns } from '@calibrant/gptq';
 import { runWasm } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
 import { correlatedHessian, normalWeight } from './quantize-layer.js';
@@ -49,38 +49,58 @@ describe('the WebAssembly variants equal the references bit for bit', () => {
     for (const other of others) expect(other).toEqual(one);
   });
 
-  it('diagonal, arrangement and row products', () => {
+  it('diagonal and arrangement', () => {
     const h = correlatedHessian(13, 30, 4);
     const order = tensor('i32', [13], Int32Array.from(random.shuffle(Array.from({ length: 13 }, (_, i) => i))));
     const values = runWasm(diagonal, { h }, {}).diagonal;
     expect(values).toEqual(diagonal.reference({ h }, {}, { start: 0, end: 0 }).diagonal);
-    for (const weight of [1, 2] as const)
-      expect(runWasm(arrange, { h, values, order }, { weight })).toEqual(
-        arrange.reference({ h, values, order }, { weight }, { start: 0, end: 0 }),
-      );
-    const [a, b] = [normalWeight(7, 29, 5), normalWeight(7, 29, 6)];
-    expect(runWasm(rowDot, { a, b }, {})).toEqual(rowDot.reference({ a, b }, {}, { start: 0, end: 7 }));
+    expect(runWasm(arrange, { h, values, order }, {})).toEqual(arrange.reference({ h, values, order }, {}, { start: 0, end: 0 }));
+  });
+
+  it.each([
+    [1, 1],
+    [7, 29],
+    [66, 264],
+    [5, 259],
+    [3, 520],
+  ])('quadratic form: %d rows of %d', (rows, n) => {
+    const [x, h] = [normalWeight(rows, n, 5), normalWeight(n, n, 6)];
+    expect(runWasm(quadraticForm, { x, h }, {})).toEqual(quadraticForm.reference({ x, h }, {}, { start: 0, end: rows }));
   });
 });
 
-describe('arrangement', () => {
-  it('reads the upper triangle alone and gives the same quadratic form by a plain product', () => {
+/** With NaN below the diagonal. */
+function upperTriangle(h: Tensor): Tensor {
+  const n = h.shape[0];
+  return tensor(
+    'f32',
+    h.shape,
+    Float32Array.from(h.data as Float32Array, (value, at) => (at % n < Math.floor(at / n) ? Number.NaN : value)),
+  );
+}
+
+describe('only the upper triangle is read', () => {
+  it('by the arrangement, which permutes rows and columns alike', () => {
     const h = correlatedHessian(6, 20, 8);
-    const upper = tensor(
-      'f32',
-      [6, 6],
-      Float32Array.from(h.data as Float32Array, (value, at) => (at % 6 < Math.floor(at / 6) ? Number.NaN : value)),
-    );
     const order = tensor('i32', [6], Int32Array.of(3, 1, 5, 0, 2, 4));
-    const values = diagonal.reference({ h: upper }, {}, { start: 0, end: 0 }).diagonal;
-    const { y } = arrange.reference({ h: upper, values, order }, { weight: 2 }, { start: 0, end: 0 });
-    const x = [1, -2, 3, 0.5, -1, 2];
-    let [direct, arranged] = [0, 0];
+    const values = tensor('f32', [6], Float32Array.of(10, 11, 12, 13, 14, 15));
+    const y = arrange.reference({ h: upperTriangle(h), values, order }, {}, { start: 0, end: 0 }).y.data;
     for (let i = 0; i < 6; i++)
       for (let j = 0; j < 6; j++) {
-        direct += x[i] * x[j] * Number(h.data[i * 6 + j]);
-        arranged += x[Number(order.data[i])] * x[Number(order.data[j])] * Number(y.data[i * 6 + j]);
+        const expected = i === j ? values.data[Number(order.data[i])] : h.data[Number(order.data[i]) * 6 + Number(order.data[j])];
+        expect(y[i * 6 + j]).toBe(i <= j ? expected : 0);
       }
-    expect(Math.abs(arranged / direct - 1)).toBeLessThan(1e-5);
+  });
+
+  it('by the quadratic form, which equals a plain f64 sum', () => {
+    const h = correlatedHessian(40, 60, 9);
+    const x = normalWeight(3, 40, 10);
+    const { values } = quadraticForm.reference({ x, h: upperTriangle(h) }, {}, { start: 0, end: 3 });
+    for (let r = 0; r < 3; r++) {
+      let sum = 0;
+      for (let i = 0; i < 40; i++)
+        for (let j = 0; j < 40; j++) sum += Number(x.data[r * 40 + i]) * Number(x.data[r * 40 + j]) * Number(h.data[i * 40 + j]);
+      expect(Math.abs(Number(values.data[r]) / sum - 1)).toBeLessThan(1e-5);
+    }
   });
 });
