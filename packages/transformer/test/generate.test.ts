@@ -103,6 +103,23 @@ describe('generate', () => {
     expect(model.backend.allocatedBytes()).toBe(0);
   });
 
+  it('passes on the first error of any batch and frees everything', async () => {
+    const { checkpoint } = goldenModel('llama');
+    const broken = {
+      ...checkpoint,
+      read: async (name: string) => (/layers\.1\.mlp\.down/.test(name) ? Promise.reject(new Error('disk')) : checkpoint.read(name)),
+    };
+    const unreadable = openTransformer(broken, createReferenceBackend());
+    await expect(generate(unreadable, { prompts, length: 4 })).rejects.toThrow('disk');
+    expect(unreadable.backend.allocatedBytes()).toBe(0);
+
+    const model = open();
+    const outside = Array.from({ length: 70 }, (_, i) => Int32Array.of(i === 40 ? 9999 : i));
+    await expect(generate(model, { prompts: outside, length: 6 })).rejects.toThrow(/Token 8 of the sequence is 9999/);
+    await model.release();
+    expect(model.backend.allocatedBytes()).toBe(0);
+  });
+
   it('refuses empty and too long prompts, bad sampling options and models that do not fit', async () => {
     const model = open();
     const refuse = (options: object, code: string, message: RegExp) =>

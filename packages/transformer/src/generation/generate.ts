@@ -51,7 +51,7 @@ const MAX_WEIGHT_BYTES = 4 * 1024 ** 3;
 export async function generate(model: Transformer, options: GenerateOptions): Promise<Int32Array[]> {
   checkOptions(model, options);
   const { backend } = model;
-  const { prompts, signal, onEvent } = options;
+  const { prompts, onEvent } = options;
   const total = prompts.reduce((sum, prompt) => sum + options.length - prompt.length, 0);
   const results: Int32Array[] = new Array(prompts.length);
   const weights = await loadAll(model);
@@ -63,17 +63,23 @@ export async function generate(model: Transformer, options: GenerateOptions): Pr
   try {
     const batches: number[] = [];
     for (let start = 0; start < prompts.length; start += BATCH) batches.push(start);
+    const failure = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal;
+    let firstError: unknown;
     // Each lane works on two batches at a time, so that it has work while the other's tokens are drawn.
     const workers = Array.from({ length: Math.min(2 * backend.lanes, batches.length) }, async (_, worker) => {
-      for (let start = batches.shift(); start !== undefined; start = batches.shift()) {
-        throwIfAborted(signal);
-        const texts = await generateBatch(model, weights, options, start, worker % backend.lanes, count);
-        for (const [i, ids] of texts.entries()) results[start + i] = ids;
+      try {
+        for (let start = batches.shift(); start !== undefined; start = batches.shift()) {
+          const texts = await generateBatch(model, weights, { ...options, signal }, start, worker % backend.lanes, count);
+          for (const [i, ids] of texts.entries()) results[start + i] = ids;
+        }
+      } catch (error) {
+        firstError ??= error;
+        failure.abort();
       }
     });
-    const settled = await Promise.allSettled(workers);
-    const failed = settled.find((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
+    await Promise.all(workers);
+    if (firstError) throw firstError;
     return results;
   } finally {
     for (const block of weights) backend.free(...block.values());
