@@ -43,6 +43,7 @@ export class Arena {
    */
   allocate(bytes: number): number {
     const size = Math.max(UNIT, align(bytes));
+    if (size > this.#limit) throw outOfMemory(bytes);
     let start = this.#find(size);
     if (start === undefined) {
       this.#grow(size);

@@ -73,8 +73,8 @@ export class Dispatcher {
         resolve();
       };
       whenAllSettled(storages, () => {
-        const failed = storages.find(({ error }) => error);
-        if (failed) return finish(failed.error);
+        const failed = storages.find(({ error }) => error)?.error ?? allocationFailure(outputs);
+        if (failed) return finish(failed);
         const done =
           plan.call.variant.kind === 'main'
             ? referenceInMain(
@@ -100,9 +100,10 @@ export class Dispatcher {
   /** Copies a lane's buffer to shared storage. */
   share({ id, spec, lane }: Buffer): SharedStorage {
     const target = this.storage(spec);
+    const { memory } = target;
     const link = this.links[lane!];
     const { ticket, reply } = link.ticket();
-    link.enqueue(() => ({ op: 'share', id, memory: target.memory, ticket }));
+    link.enqueue(() => ({ op: 'share', id, memory, ticket }));
     this.#track(
       reply.then(
         () => this.settle(target),
@@ -178,6 +179,16 @@ export class Dispatcher {
     if (!module || this.#modulesOnLane[lane].has(module.id)) return [];
     this.#modulesOnLane[lane].add(module.id);
     return [{ op: 'module', module: module.id, base64: module.base64 }];
+  }
+}
+
+/** Makes the memory of the outputs, which is when it may turn out that there is none. */
+function allocationFailure(outputs: readonly SharedStorage[]): CalibrantError | undefined {
+  try {
+    for (const output of outputs) output.memory;
+    return undefined;
+  } catch (error) {
+    return error as CalibrantError;
   }
 }
 

@@ -1,3 +1,5 @@
+import { CalibrantError } from '@calibrant/core';
+
 /** Memory kept for the next operation; more than this is left to the garbage collector. */
 const KEPT = 256 * 1024 * 1024;
 /** Smaller ones are not worth keeping. */
@@ -11,13 +13,23 @@ export class SharedMemoryPool {
   readonly #free = new Map<number, SharedArrayBuffer[]>();
   #kept = 0;
 
-  /** At least `bytes` long; contents are undefined. */
+  /**
+   * At least `bytes` long; contents are undefined.
+   *
+   * @throws CalibrantError `OUT_OF_MEMORY`
+   */
   take(bytes: number): SharedArrayBuffer {
     const size = sizeClass(bytes);
     const found = this.#free.get(size)?.pop();
-    if (!found) return new SharedArrayBuffer(size);
-    this.#kept -= size;
-    return found;
+    if (found) {
+      this.#kept -= size;
+      return found;
+    }
+    try {
+      return new SharedArrayBuffer(size);
+    } catch (cause) {
+      throw new CalibrantError('OUT_OF_MEMORY', `There is no memory for a shared buffer of ${bytes} bytes.`, { cause, bytes });
+    }
   }
 
   give(memory: SharedArrayBuffer): void {

@@ -4,7 +4,8 @@ import type { LanePort } from './lane-link.js';
 
 /** Starts a lane in a worker thread of Node. The thread does not keep the process alive unless somebody waits for it. */
 export function startWorkerLane(file: URL, workerData?: unknown): LanePort {
-  const worker = new Worker(file, { workerData });
+  // Not the process's own flags: some, such as --input-type, are for its main module alone.
+  const worker = new Worker(file, { workerData, execArgv: [] });
   worker.unref();
   return {
     post: (commands, transfer) => worker.postMessage(commands, transfer),
