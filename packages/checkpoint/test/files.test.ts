@@ -107,6 +107,17 @@ describe('createAtomicFolder', () => {
     await folder.writeText('config.json', '{}');
     await folder.abort();
     expect(await readdir(parent)).toEqual([]);
+    const deep = await createAtomicFolder(join(parent, 'a', 'b', 'model'));
+    await deep.writeText('config.json', '{}');
+    await deep.abort();
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  it('says why it cannot start', async () => {
+    const parent = await temporaryFolder();
+    await writeFile(join(parent, 'file'), '');
+    await expect(createAtomicFolder(join(parent, 'file', 'model'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(createAtomicFolder('/proc/calibrant/model')).rejects.toMatchObject({ code: expect.stringMatching(/NOT_FOUND|IO/) });
   });
 
   it('takes an empty folder, and refuses one with contents unless forced', async () => {

@@ -21,6 +21,7 @@ const single: MockRepo = {
     'config.json': config,
     'tokenizer.json': text('{}'),
     LICENSE: text('free'),
+    'empty.json': text(''),
     'model.safetensors': weights,
     'consolidated.safetensors': weights.slice(0, 100),
     'pytorch_model.bin': text('pickle'),
@@ -75,7 +76,7 @@ describe('openHubModel', () => {
     const model = await open('org/model', { onEvent: (event) => events.push(event) });
     expect(model.name).toBe(`org/model@${COMMIT}`);
     expect(model.commit).toBe(COMMIT);
-    expect(model.files).toEqual(['LICENSE', 'config.json', 'tokenizer.json']);
+    expect(model.files).toEqual(['LICENSE', 'config.json', 'empty.json', 'tokenizer.json']);
     expect((await model.read('w', { start: 299_990, end: 300_000 })).data).toEqual(weights.slice(-10));
     await model.close();
 
@@ -84,10 +85,10 @@ describe('openHubModel', () => {
     expect(await readFile(join(root, 'refs', 'main'), 'utf8')).toBe(COMMIT);
     expect(await readlink(join(root, 'snapshots', COMMIT, 'model.safetensors'))).toBe(join('..', '..', 'blobs', sha256(weights)));
     expect(await readlink(join(root, 'snapshots', COMMIT, 'config.json'))).toBe(join('..', '..', 'blobs', gitSha1(config)));
-    expect((await readdir(join(root, 'blobs'))).length).toBe(4);
+    expect((await readdir(join(root, 'blobs'))).length).toBe(5);
     // Hugging Face's own library sees the same model.
     const [cached] = (await scanCacheDir(cacheFolder)).repos;
-    expect(cached).toMatchObject({ id: { name: 'org/model', type: 'model' }, filesCount: 4 });
+    expect(cached).toMatchObject({ id: { name: 'org/model', type: 'model' }, filesCount: 5 });
     expect(cached.revisions[0]).toMatchObject({ commitOid: COMMIT, refs: ['main'] });
     const total = weights.length;
     expect(events.at(-1)).toEqual({ phase: 'Downloading', done: total, total, unit: 'bytes', item: 'model.safetensors' });

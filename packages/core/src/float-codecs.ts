@@ -102,5 +102,34 @@ export function encodeFloat(type: CodedFloat, values: Float32Array | Float64Arra
     }
     return;
   }
-  for (let i = 0; i < values.length; i++) out[i] = encodeOne(type, values[i]);
+  if (values instanceof Float32Array) encodeSingles(type, values, out);
+  else for (let i = 0; i < values.length; i++) out[i] = encodeOne(type, values[i]);
+}
+
+/** {@link encodeOne} on the bits of f32 numbers, with integers alone; for types whose smallest normal number is far above f32's subnormals. */
+function encodeSingles(type: CodedFloat, values: Float32Array, out: Uint16Array | Uint8Array): void {
+  const { exponentBits, mantissaBits, finite } = LAYOUTS[type];
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const rebias = 2 ** (exponentBits - 1) - 128;
+  const shift = 23 - mantissaBits;
+  const infinity = (2 ** exponentBits - 1) << mantissaBits;
+  const nan = finite ? infinity + 2 ** mantissaBits - 1 : infinity + 2 ** (mantissaBits - 1);
+  const overflow = finite ? nan : infinity;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i];
+    const magnitude = word & 0x7fffffff;
+    if (magnitude > 0x7f800000) {
+      out[i] = nan;
+      continue;
+    }
+    const exponent = (magnitude >>> 23) + rebias;
+    // Below the normal numbers the leading one is written out and moves right; beyond 24 places nothing is left.
+    const places = exponent >= 1 ? shift : Math.min(25, shift + 1 - exponent);
+    const bits = exponent >= 1 ? magnitude + (rebias << 23) : (magnitude & 0x7fffff) | 0x800000;
+    const rest = bits & ((1 << places) - 1);
+    const half = 1 << (places - 1);
+    let pattern = bits >>> places;
+    if (rest > half || (rest === half && (pattern & 1) === 1)) pattern++;
+    out[i] = (pattern >= overflow ? overflow : pattern) | ((word >>> 31) << (exponentBits + mantissaBits));
+  }
 }

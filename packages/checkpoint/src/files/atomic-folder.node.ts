@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { CalibrantError, type OutputFolder } from '@calibrant/core';
 import { fileError } from './file-error.node.js';
+import { makeFolder } from './make-folder.node.js';
 import { outputFolder } from './output-folder.node.js';
 
 /** A folder that appears under its name only when everything in it is complete. */
@@ -43,9 +44,14 @@ export async function createAtomicFolder(path: string, { force = false }: Atomic
   await checkTarget(target, force);
   const sibling = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomBytes(6).toString('hex')}`);
   const stagingPath = sibling('partial');
-  await mkdir(stagingPath, { recursive: true }).catch((cause) => {
+  let firstMade: string | undefined;
+  try {
+    firstMade = await makeFolder(dirname(target));
+    await mkdir(stagingPath);
+  } catch (cause) {
+    await removeEmpty(dirname(target), firstMade);
     throw fileError('Creating', stagingPath, cause);
-  });
+  }
   let state: 'open' | 'done' = 'open';
 
   return {
@@ -70,9 +76,24 @@ export async function createAtomicFolder(path: string, { force = false }: Atomic
     async abort() {
       if (state === 'done') return;
       state = 'done';
-      await rm(stagingPath, { recursive: true, force: true });
+      await rm(stagingPath, { recursive: true, force: true }).catch((cause) => {
+        throw fileError('Removing', stagingPath, cause);
+      });
+      await removeEmpty(dirname(target), firstMade);
     },
   };
+}
+
+/** Removes the folders from `inner` up to `outer`, which were made for the output, while they are empty. */
+async function removeEmpty(inner: string, outer: string | undefined): Promise<void> {
+  if (outer === undefined) return;
+  for (let folder = inner; holds(outer, folder); folder = dirname(folder)) {
+    const removed = await rmdir(folder).then(
+      () => true,
+      () => false,
+    );
+    if (!removed) return;
+  }
 }
 
 async function replace(staging: string, target: string, aside: string): Promise<void> {

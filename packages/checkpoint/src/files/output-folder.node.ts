@@ -1,15 +1,15 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CalibrantError, type OutputFolder } from '@calibrant/core';
 import { fileError } from './file-error.node.js';
 import { fileSink } from './file-sink.node.js';
+import { makeFolder } from './make-folder.node.js';
 
 /** Writes files into a folder, which is made when it does not exist. Names may hold `/` but must not lead out of the folder. */
 export function outputFolder(path: string): OutputFolder {
   const folder: OutputFolder = {
     async create(name, options) {
       const file = join(path, checkedName(name));
-      await mkdir(dirname(file), { recursive: true }).catch((cause) => {
+      await makeFolder(dirname(file)).catch((cause) => {
         throw fileError('Creating', dirname(file), cause);
       });
       return fileSink(file, options);

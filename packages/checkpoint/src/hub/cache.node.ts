@@ -1,6 +1,7 @@
-import { copyFile, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileError } from '../files/file-error.node.js';
+import { makeFolder } from '../files/make-folder.node.js';
 
 /** One file of a repository as the Hub lists it. */
 export interface HubFile {
@@ -45,7 +46,7 @@ export function repoCache(cacheFolder: string, repo: string): RepoCache {
     async link(commit, file) {
       const [from, to] = [cache.blobPath(file), pointer(commit, file)];
       try {
-        await mkdir(dirname(to), { recursive: true });
+        await makeFolder(dirname(to));
         await rm(to, { force: true });
         // Windows lets only some users make links.
         await symlink(relative(dirname(to), from), to).catch(() => copyFile(from, to));
@@ -63,7 +64,7 @@ export function repoCache(cacheFolder: string, repo: string): RepoCache {
       const file = join(path, 'refs', revision);
       const fresh = `${file}.${process.pid}.partial`;
       try {
-        await mkdir(dirname(file), { recursive: true });
+        await makeFolder(dirname(file));
         await writeFile(fresh, commit);
         await rename(fresh, file);
       } catch (cause) {

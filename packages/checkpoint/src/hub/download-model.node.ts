@@ -1,7 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CalibrantError, type RunOptions } from '@calibrant/core';
 import { freeBytes } from '../files/file-sink.node.js';
+import { makeFolder } from '../files/make-folder.node.js';
 import { INDEX_FILE } from '../safetensors/index-file.js';
 import type { HubFile, RepoCache } from './cache.node.js';
 import { downloadBlob } from './download.node.js';
@@ -55,7 +56,7 @@ async function downloadFiles(query: HubQuery, cache: RepoCache, files: readonly 
 
 async function requireSpace(cache: RepoCache, needed: number, repo: string): Promise<void> {
   if (needed === 0) return;
-  await mkdir(cache.path, { recursive: true }).catch(() => undefined);
+  await makeFolder(cache.path).catch(() => undefined);
   const free = await freeBytes(cache.path);
   if (free !== undefined && free < needed)
     throw new CalibrantError(

@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CalibrantError } from '@calibrant/core';
 import { fileError } from '../files/file-error.node.js';
+import { makeFolder } from '../files/make-folder.node.js';
 import { writeAll } from '../files/write-all.node.js';
 import type { HubFile } from './cache.node.js';
 import { type RetryOptions, retryable, withRetries } from './retry.js';
@@ -26,7 +27,7 @@ export interface Download extends RetryOptions {
 export async function downloadBlob(download: Download): Promise<void> {
   const { file, blobPath } = download;
   const partial = `${blobPath}.incomplete`;
-  await mkdir(dirname(blobPath), { recursive: true }).catch((cause) => {
+  await makeFolder(dirname(blobPath)).catch((cause) => {
     throw fileError('Creating', dirname(blobPath), cause);
   });
   let found = await fetchAndHash(download, partial);
