@@ -10,7 +10,7 @@ import { copyModel, scratchFolder, testRegistry } from './fixture.js';
 
 const registry = testRegistry();
 const INT4: RecipeInput = { scheme: 'int4-g128-asym', format: 'compressed-tensors' };
-const GPTQ: RecipeInput = { ...INT4, quantizer: 'gptq', calibration: { source: 'self', samples: 8, length: 128, seed: 1 } };
+const GPTQ: RecipeInput = { ...INT4, quantizer: 'gptq', calibration: { source: 'self', samples: 32, length: 128, seed: 1 } };
 let backend: Backend;
 let scratch: Awaited<ReturnType<typeof scratchFolder>>;
 
@@ -60,8 +60,8 @@ describe('quantizing the embedded model', () => {
     const result = await run(GPTQ, 'gptq', { onEvent: (event) => events.push(event) });
     const [rtn, gptq] = [await measure(scratch.path('rtn')), await measure(scratch.path('gptq'))];
     expect(gptq.comparison!.meanKl).toBeLessThan(0.85 * rtn.comparison!.meanKl);
-    expect(result.calibration?.sequences).toBe(8);
-    expect(events.some((event) => 'warning' in event && /8/.test(event.warning))).toBe(true);
+    expect(result.calibration?.sequences).toBe(32);
+    expect(events.some((event) => 'warning' in event && /32/.test(event.warning))).toBe(true);
   });
 
   it('reports per layer that the calibrated error is not above rounding to nearest', async () => {

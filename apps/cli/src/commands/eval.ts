@@ -49,12 +49,12 @@ function describe({ perplexity, comparison, seconds }: EvaluationResult): string
     rows.push(
       ['perplexity of the base', comparison.basePerplexity.toFixed(4)],
       ['perplexity ratio', (perplexity.perplexity / comparison.basePerplexity).toFixed(4)],
-      ['mean KL divergence (nats)', `${comparison.meanKl.toFixed(6)} ± ${comparison.klStandardError.toFixed(6)}`],
+      ['mean KL divergence (nats)', `${comparison.meanKl.toFixed(6)} ± ${comparison.meanKlStandardError.toFixed(6)}`],
       [
         'KL divergence, median / 99 % / max',
         [comparison.medianKl, comparison.kl99, comparison.maxKl].map((value) => value.toFixed(5)).join(' / '),
       ],
-      ['same top token', `${(100 * comparison.sameTopRate).toFixed(2)} %`],
+      ['same top token', `${(100 * comparison.sameTop).toFixed(2)} %`],
     );
   return `${renderTable(['measure', 'value'], rows)}\n${perplexity.protocol}, ${perplexity.windows} windows in ${formatDuration(seconds * 1000)}`;
 }
