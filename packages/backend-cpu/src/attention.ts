@@ -5,7 +5,7 @@ import { addressOf, withScratch } from './scratch.js';
 /** Most rows (heads of a group × queries) of scores that are held at once. */
 const ROWS = 1024;
 /** Most queries per block. */
-const QUERIES = 256;
+const QUERIES = 128;
 
 /**
  * Causal attention by matrix products. For each key head and block of queries: scores of all query heads of the group against the visible range

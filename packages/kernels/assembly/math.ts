@@ -3,8 +3,11 @@
  * Argument reduction by ln 2 in two parts (Cody and Waite), polynomial of degree 6 on [-ln2/2, ln2/2] (Cephes expf). NaN stays NaN.
  */
 export function exp4(x: v128): v128 {
+  // pmax and pmin pass NaN on, and with it the whole computation.
   const clamped = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-87.33654)), f32x4.splat(88.37626));
-  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)));
+  // Adding 1.5 · 2^23 rounds to a whole number and leaves it in the low bits.
+  const shifted = f32x4.add(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912));
+  const n = f32x4.sub(shifted, f32x4.splat(12582912));
   let r = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)));
   r = f32x4.add(r, f32x4.mul(n, f32x4.splat(2.1219444e-4)));
   let p = f32x4.splat(1.98756915e-4);
@@ -14,11 +17,8 @@ export function exp4(x: v128): v128 {
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
   p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1));
-  const exponent = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
-  const result = f32x4.mul(p, exponent);
-  // Flush what is below the range of normal numbers, and put NaN back.
-  const kept = v128.andnot(result, f32x4.lt(x, f32x4.splat(-87.33654)));
-  return v128.bitselect(kept, x, f32x4.eq(x, x));
+  const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(0x3f800000));
+  return v128.andnot(f32x4.mul(p, power), f32x4.lt(x, f32x4.splat(-87.33654)));
 }
 
 /** The sum of four values in f64. */
