@@ -12,12 +12,13 @@ const result = z.object({
   perplexity: z.number().positive(),
   perplexityStandardError: z.number().nonnegative(),
   basePerplexity: z.number().positive(),
-  meanKl: z.number(),
+  meanKl: z.number().positive(),
   klStandardError: z.number().nonnegative(),
   sameTopRate: z.number().min(0).max(1),
   sourceBytes: z.number().int().positive(),
   sourceBitsPerWeight: z.number().positive(),
   scoredTokens: z.number().int().positive(),
+  protocol: z.string().min(1),
 });
 
 const schema = z.object({

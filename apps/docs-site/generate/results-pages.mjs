@@ -82,6 +82,7 @@ function conditions({ results, backend, seconds, calibration }, { formatDuration
   const calibrated = results.filter(({ recipe }) => recipe.calibration !== undefined).map(({ name }) => name);
   const lines = [
     `- Text: ${results[0].scoredTokens.toLocaleString('en')} scored tokens that the model was not trained on.`,
+    `- Protocol: ${results[0].protocol}.`,
     `- Machine: ${backend}.`,
     `- Time: ${formatDuration(seconds * 1000)} for quantizing and measuring all of them. Quantizing alone: ${results.map(({ name, quantizeSeconds }) => `${name} ${formatDuration(quantizeSeconds * 1000)}`).join(', ')}.`,
   ];
