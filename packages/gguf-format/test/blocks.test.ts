@@ -1,7 +1,7 @@
-import { describe, expect, it } from '@jest/globals';
 import { type RowRange, type Tensor, tensor } from '@calibrant/core';
 import { BLOCK_TYPES, type BlockType, blockType } from '@calibrant/gguf-format';
 import { runWasm } from '@calibrant/plugin-kit';
+import { describe, expect, it } from '@jest/globals';
 import { COLUMNS, fixtureName, golden, goldenFloats, importance, input, ROWS } from './golden.js';
 
 const whole: RowRange = { start: 0, end: ROWS };
@@ -55,7 +55,9 @@ describe.each(variants)('the %s of', (_variant, encode, decode) => {
     const x = tensor('f32', [3, 7], goldenFloats('input.f32').slice(0, 21));
     const blocks = encode(BLOCK_TYPES[name], { x } as EncodeInputs);
     expect(blocks).toEqual(golden(`${name.toLowerCase()}.bin`).slice(0, 42));
-    expect(decode(BLOCK_TYPES[name], tensor('u8', [3, 14], blocks))).toEqual(goldenFloats(`${name.toLowerCase()}.dequant.f32`).slice(0, 21));
+    expect(decode(BLOCK_TYPES[name], tensor('u8', [3, 14], blocks))).toEqual(
+      goldenFloats(`${name.toLowerCase()}.dequant.f32`).slice(0, 21),
+    );
   });
 
   it('F16 keeps infinities, signed zeros and subnormals, and makes NaN quiet', () => {

@@ -1,7 +1,7 @@
-import { describe, expect, it } from '@jest/globals';
 import { type Tensor, tensor } from '@calibrant/core';
 import { BLOCK_TYPES } from '@calibrant/gguf-format';
 import { runWasm } from '@calibrant/plugin-kit';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { libraryFolder, loadQuantizeChunk } from './ggml-library.js';
 

@@ -1,5 +1,5 @@
-import { describe, expect, it } from '@jest/globals';
 import { BLOCK_TYPES, type GgufMetadata, GgufWriter, ggufValue, layOut, readGguf } from '@calibrant/gguf-format';
+import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { memorySink, memorySource } from './memory-files.js';
 
@@ -110,7 +110,11 @@ describe('the reader refuses, naming file and byte,', () => {
     ['more tensors than the file can hold', (bytes) => bytes.with(14, 1), /number of tensors is 281474976710658, more than/],
     ['more metadata than the file can hold', (bytes) => bytes.with(20, 1), /number of metadata entries/],
     ['a key longer than the file', (bytes) => bytes.with(28, 9), /length of the key of metadata entry 0/],
-    ['a string longer than the file', (bytes) => patched(bytes, 'general.architecture', 20 + 4 + 5, 1), /length of the metadata "general.architecture"/],
+    [
+      'a string longer than the file',
+      (bytes) => patched(bytes, 'general.architecture', 20 + 4 + 5, 1),
+      /length of the metadata "general.architecture"/,
+    ],
     ['an unknown value type', (bytes) => patched(bytes, 'a.u8', 4, 77), /"a.u8" has the unknown value type 77/],
     ['a boolean that is none', (bytes) => patched(bytes, 'a.bool', 6 + 4, 2), /"a.bool" must be a boolean \(0 or 1\), found 2/],
     ['arrays within arrays', (bytes) => patched(bytes, 'a.i32s', 6 + 4, 9), /"a.i32s" has arrays as elements/],
@@ -118,12 +122,32 @@ describe('the reader refuses, naming file and byte,', () => {
     ['a key that is there twice', (bytes) => patched(bytes, 'a.i32s', 2, ...Buffer.from('f32s')), /"a.f32s" is there twice/],
     ['five dimensions', (bytes) => patched(bytes, 'token_embd.weight', 17, 5), /has 5 dimensions/],
     ['a dimension of zero', (bytes) => patched(bytes, 'token_embd.weight', 17 + 4, 0), /impossible shape/],
-    ['a dimension beyond counting', (bytes) => patched(bytes, 'token_embd.weight', 17 + 4 + 7, 255), /dimension 0 of tensor "token_embd.weight" is/],
-    ['rows that blocks do not divide', (bytes) => patched(bytes, 'token_embd.weight', 17 + 4, 65), /rows of 65 elements, which Q8_0 blocks of 32/],
+    [
+      'a dimension beyond counting',
+      (bytes) => patched(bytes, 'token_embd.weight', 17 + 4 + 7, 255),
+      /dimension 0 of tensor "token_embd.weight" is/,
+    ],
+    [
+      'rows that blocks do not divide',
+      (bytes) => patched(bytes, 'token_embd.weight', 17 + 4, 65),
+      /rows of 65 elements, which Q8_0 blocks of 32/,
+    ],
     ['an unknown tensor type', (bytes) => patched(bytes, 'token_embd.weight', 17 + 20, 4), /"token_embd.weight" has the unknown type 4/],
-    ['a misaligned tensor', (bytes) => patched(bytes, 'blk.0.attn_norm.weight', 22 + 16, 225), /begins at data byte 225, which is not a multiple of the alignment 32/],
-    ['overlapping tensors', (bytes) => patched(bytes, 'blk.0.attn_norm.weight', 22 + 16, 192), /"token_embd.weight" and "blk.0.attn_norm.weight" overlap/],
-    ['a tensor behind the end', (bytes) => patched(bytes, 'blk.0.attn_norm.weight', 22 + 17, 1), /"blk.0.attn_norm.weight" \(F32 \[5\]\) should take bytes .* but the file ends at/],
+    [
+      'a misaligned tensor',
+      (bytes) => patched(bytes, 'blk.0.attn_norm.weight', 22 + 16, 225),
+      /begins at data byte 225, which is not a multiple of the alignment 32/,
+    ],
+    [
+      'overlapping tensors',
+      (bytes) => patched(bytes, 'blk.0.attn_norm.weight', 22 + 16, 192),
+      /"token_embd.weight" and "blk.0.attn_norm.weight" overlap/,
+    ],
+    [
+      'a tensor behind the end',
+      (bytes) => patched(bytes, 'blk.0.attn_norm.weight', 22 + 17, 1),
+      /"blk.0.attn_norm.weight" \(F32 \[5\]\) should take bytes .* but the file ends at/,
+    ],
     ['a truncated file', (bytes) => bytes.subarray(0, bytes.length - 30), /truncated or damaged/],
   ];
 
@@ -135,7 +159,9 @@ describe('the reader refuses, naming file and byte,', () => {
 
   it('an alignment that is no power of two', async () => {
     const layout = new Map([...metadata, ['general.alignment', { type: 'u32', value: 24 } as const]]);
-    await expect(readGguf(memorySource(await write(layout)))).rejects.toThrow(/"general.alignment" must be a u32 power of two, found u32 24/);
+    await expect(readGguf(memorySource(await write(layout)))).rejects.toThrow(
+      /"general.alignment" must be a u32 power of two, found u32 24/,
+    );
   });
 
   it('two tensors of one name', async () => {

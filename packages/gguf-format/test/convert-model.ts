@@ -1,0 +1,108 @@
+import {
+  type Backend,
+  type Checkpoint,
+  type OutputFolder,
+  type QuantizedTensor,
+  type Scheme,
+  type Tensor,
+  tensor,
+  toF32,
+} from '@calibrant/core';
+import { blockType, ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
+
+export interface ConvertOptions {
+  readonly scheme?: string;
+  readonly schemeOptions?: Record<string, unknown>;
+  readonly format?: Record<string, unknown>;
+}
+
+/** A checkpoint of tensors in memory. */
+export function memoryCheckpoint(
+  config: Record<string, unknown>,
+  tensors: ReadonlyMap<string, Tensor>,
+  files: Record<string, string> = {},
+  name = 'some/model',
+): Checkpoint {
+  const infos = [...tensors].map(
+    ([key, { dtype, shape, data }]) => [key, { name: key, dtype, shape, bytes: data.byteLength, file: name }] as const,
+  );
+  return {
+    name,
+    config,
+    tensors: new Map(infos),
+    files: Object.keys(files),
+    text: async (file) => files[file],
+    async read(key) {
+      const found = tensors.get(key);
+      if (!found) throw new Error(`no ${key}`);
+      return found;
+    },
+    async close() {},
+  };
+}
+
+export function schemeNamed(name: string): Scheme {
+  const found = ggufSchemes().find((scheme) => scheme.name === name);
+  if (!found) throw new Error(`no scheme ${name}`);
+  return found;
+}
+
+export function factsOf(checkpoint: Checkpoint) {
+  return {
+    config: checkpoint.config,
+    architecture: String(checkpoint.config['model_type']),
+    tensors: checkpoint.tensors,
+    linears: new Set<string>(),
+  };
+}
+
+/** What the pipeline does with a data-free recipe: plan, read, reorder, encode, write. */
+export async function convert(
+  checkpoint: Checkpoint,
+  folder: OutputFolder,
+  backend: Backend,
+  { scheme = 'F32', schemeOptions = {}, format: chosen = {} }: ConvertOptions = {},
+) {
+  const format = ggufFormat();
+  const options = format.options.parse(chosen);
+  const facts = factsOf(checkpoint);
+  const input = { checkpoint, facts, recipe: {} };
+  const outputs = await format.outputs(input, options);
+  const found = schemeNamed(scheme);
+  const assigned = found.assign(outputs, facts, found.options.parse(schemeOptions));
+  const plan = outputs.map((output) => ({ ...output, scheme: assigned.get(output.name) ?? format.floatScheme(output, facts, options) }));
+  const writer = await format.open(input, plan, folder, options);
+  for (const planned of plan) {
+    const source = planned.constant ?? (await checkpoint.read(planned.source ?? ''));
+    const columns = planned.shape.at(-1) ?? 1;
+    const rows = planned.shape.length === 1 ? 1 : planned.shape[0];
+    const x = await backend.upload(tensor('f32', [rows, columns], reorder(toF32(source), planned.shape, planned.rowOrder)));
+    const { scheme: of } = planned;
+    const { blocks } = backend.run(blockType(of.kind === 'float' ? of.dtype : of.kind === 'block' ? of.type : 'none').encode, { x }, {});
+    const bytes = (await backend.download(blocks)).data as Uint8Array;
+    backend.free(x, blocks);
+    const { shape } = planned;
+    const value =
+      of.kind === 'float'
+        ? { kind: 'float', scheme: of, shape, tensor: { dtype: of.dtype, shape, data: bytes } }
+        : { kind: 'block', scheme: of, shape, bytes };
+    await writer.write(planned, { rowStart: 0, value: value as QuantizedTensor });
+  }
+  return { plan, files: await writer.finish() };
+}
+
+/** Rows (elements of a vector) in output order. */
+export function reorder(
+  values: Float32Array,
+  shape: readonly number[],
+  rowOrder?: { readonly period: number; readonly order: readonly number[] },
+) {
+  if (!rowOrder) return values;
+  const width = shape.slice(1).reduce((product, size) => product * size, 1);
+  const result = new Float32Array(values.length);
+  for (let row = 0; row < shape[0]; row++) {
+    const from = Math.floor(row / rowOrder.period) * rowOrder.period + rowOrder.order[row % rowOrder.period];
+    result.set(values.subarray(from * width, (from + 1) * width), row * width);
+  }
+  return result;
+}
