@@ -1,53 +1,57 @@
 const RUN: i32 = 256;
 const STRIP: i32 = 64;
-/** Eight columns of h for a run of rows, `[RUN][8]`, and the sums above the diagonal, `[STRIP][8]`. */
+/** Columns that use the same piece of x while it is in the cache; divides RUN. */
+const BLOCK: i32 = 64;
+/** Eight columns of h for a run of rows, `[RUN][8]`. */
 const panel = memory.data(RUN * 32, 16);
-const sums = memory.data(STRIP * 32, 16);
-/** The last run of each sum, which the diagonal block continues, `[STRIP][8]`. */
-const openRuns = memory.data(STRIP * 32, 16);
+/** Sums above the diagonal, by panels of eight columns: `[BLOCK / 8][STRIP][8]`. */
+const sums = memory.data(BLOCK * STRIP * 4, 16);
+/** The last run of each sum, which the diagonal block continues. */
+const openRuns = memory.data(BLOCK * STRIP * 4, 16);
 
 export function quadraticForm(rows: i32, x: usize, h: usize, values: usize, n: i32): void {
   memory.fill(values, 0, (<usize>rows) << 3);
   for (let first = 0; first < rows; first += STRIP) {
     const strip = min(STRIP, rows - first);
     const own = x + ((<usize>first * n) << 2);
-    for (let j = 0; j < n; j += 8) addColumns(own, h, values + ((<usize>first) << 3), strip, j, min(8, n - j), n);
+    for (let block = 0; block < n; block += BLOCK) {
+      const end = min(block + BLOCK, n);
+      memory.fill(sums, 0, BLOCK * STRIP * 4);
+      for (let start = 0; start < end; start += RUN)
+        for (let j = max(block, start + 8); j < end; j += 8) addRun(own, h, strip, start, j, (j - block) * STRIP * 4, n);
+      for (let j = block; j < end; j += 8) finishColumns(own, h, values + ((<usize>first) << 3), strip, j, (j - block) * STRIP * 4, n);
+    }
   }
 }
 
-/** Adds the terms of columns `[j, j + width)` to the values of a strip of rows. */
-function addColumns(x: usize, h: usize, values: usize, strip: i32, j: i32, width: i32, n: i32): void {
-  memory.fill(sums, 0, STRIP * 32);
-  // The runs are the reference's. Since 8 divides their length, only the last one can reach into the diagonal block.
-  for (let start = 0; start < j; start += RUN) {
-    const depth = min(RUN, j - start);
-    packPanel(h + ((<usize>start * n + j) << 2), depth, width, (<usize>n) << 2);
-    const open = start + RUN > j;
-    for (let r = 0; r < strip; r += 4) {
-      const from = x + ((<usize>r * n + start) << 2);
-      const count = min(4, strip - r);
-      if (count == 4) runFour(from, (<usize>n) << 2, sums + ((<usize>r) << 5), depth, open);
-      else for (let s = 0; s < count; s++) runOne(from + ((<usize>s * n) << 2), sums + ((<usize>(r + s)) << 5), depth, open);
-    }
-    if (open) {
-      finishColumns(x, h, values, strip, j, width, n, start);
-      return;
-    }
+/** Adds the rows `[start, start + RUN)` of h, as far as they lie above row j, to the sums of columns `[j, j + 8)`. */
+function addRun(x: usize, h: usize, strip: i32, start: i32, j: i32, offset: usize, n: i32): void {
+  const depth = min(RUN, j - start);
+  packPanel(h + ((<usize>start * n + j) << 2), depth, min(8, n - j), (<usize>n) << 2);
+  // Since 8 divides the length of runs, only a last run reaches into the diagonal block.
+  const open = start + RUN > j;
+  for (let r = 0; r < strip; r += 4) {
+    const from = x + ((<usize>r * n + start) << 2);
+    const count = min(4, strip - r);
+    const sum = sums + offset + ((<usize>r) << 5);
+    if (count == 4) runFour(from, (<usize>n) << 2, sum, depth, open);
+    else for (let s = 0; s < count; s++) runOne(from + ((<usize>s * n) << 2), sum + ((<usize>s) << 5), depth, open);
   }
-  finishColumns(x, h, values, strip, j, width, n, j);
 }
 
-/** Completes the last run, which began at row `start`, with the rows of the diagonal block, and takes the sums in. */
-function finishColumns(x: usize, h: usize, values: usize, strip: i32, j: i32, width: i32, n: i32, start: i32): void {
+/** Completes the last runs with the rows of the diagonal block, and adds the terms of columns `[j, j + 8)` to the values. */
+function finishColumns(x: usize, h: usize, values: usize, strip: i32, j: i32, offset: usize, n: i32): void {
+  const width = min(8, n - j);
+  const continued = j % RUN != 0;
   for (let r = 0; r < strip; r++) {
     const row = x + ((<usize>r * n) << 2);
-    const at = sums + ((<usize>r) << 5);
+    const at = offset + ((<usize>r) << 5);
     const value = values + ((<usize>r) << 3);
     let total = load<f64>(value);
     for (let c = 0; c < width; c++) {
       const column = j + c;
-      let above = load<f32>(at + ((<usize>c) << 2));
-      let run: f32 = start < j ? load<f32>(openRuns + ((<usize>r) << 5) + ((<usize>c) << 2)) : 0;
+      let above = load<f32>(sums + at + ((<usize>c) << 2));
+      let run: f32 = continued ? load<f32>(openRuns + at + ((<usize>c) << 2)) : 0;
       for (let i = j; i < column; i++) run += load<f32>(row + ((<usize>i) << 2)) * load<f32>(h + ((<usize>i * n + column) << 2));
       above += run;
       const own = load<f32>(row + ((<usize>column) << 2));
