@@ -102,6 +102,7 @@ function warningLine(event: { warning: string; item?: string }): string {
 
 function detail(event: ProgressEvent, started: number): string {
   const elapsed = Date.now() - started;
+  if (event.done === event.total) return `in ${formatDuration(elapsed)}`;
   const left = event.total && event.done > 0 ? (elapsed * (event.total - event.done)) / event.done : undefined;
   return [left !== undefined && elapsed > 1000 ? `${formatDuration(left)} left` : '', event.item ?? ''].filter(Boolean).join(' · ');
 }

@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 /** A table for a person: the first column to the left, numbers to the right, no heavy borders. */
 export function renderTable(head: readonly string[], rows: readonly (readonly string[])[], align?: readonly ('left' | 'right')[]): string {
   const table = new Table({
-    head: [...head],
+    ...(head.some(Boolean) ? { head: [...head] } : {}),
     colAligns: align ? [...align] : head.map((_, i) => (i === 0 ? 'left' : 'right')),
     style: { head: [], border: [], compact: true },
     chars: {
