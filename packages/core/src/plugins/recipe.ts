@@ -16,17 +16,17 @@ const calibration = z.strictObject({
   path: z.string().optional().describe('the file or folder'),
   samples: z.number().int().min(1).default(256).describe('sequences'),
   length: z.number().int().min(2).default(512).describe('tokens per sequence'),
-  seed: z.number().int().min(0).default(0),
+  seed: z.number().int().min(0).default(0).describe('of everything random'),
 });
 
 /** The schema of a recipe; {@link recipeJsonSchema} publishes it. */
 export const recipeSchema = z.strictObject({
-  version: z.literal('v1').default('v1'),
-  transforms: z.array(named).default([]),
-  quantizer: named.default({ name: 'rtn', options: {} }),
+  version: z.literal('v1').default('v1').describe('of the form of recipes'),
+  transforms: z.array(named).default([]).describe('rewrite weights before rounding, in this order'),
+  quantizer: named.default({ name: 'rtn', options: {} }).describe('picks the codes: rtn, gptq'),
   scheme: named.default({ name: 'int4-g128-asym', options: {} }).describe('int4-g128-asym, int8-channel-sym, Q4_K_M, ...'),
-  format: named.default({ name: 'gguf', options: {} }),
-  calibration: calibration.optional(),
+  format: named.default({ name: 'gguf', options: {} }).describe('layout of the files: gguf, compressed-tensors'),
+  calibration: calibration.optional().describe('text for methods that observe the model'),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
   overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
 });
