@@ -6,4 +6,14 @@ import { wasmGemm } from './wasm-gemm.js';
 
 // The worker thread of one lane.
 const { gemm } = workerData as { readonly gemm: 'onnxruntime' | 'wasm' };
-serveLane(cpuOperations(gemm === 'wasm' ? wasmGemm : ortGemm(await import('onnxruntime-node'))));
+serveLane(cpuOperations(gemm === 'wasm' ? wasmGemm : ortGemm(await loadOnnxruntime())));
+
+async function loadOnnxruntime() {
+  try {
+    return await import('onnxruntime-node');
+  } catch (cause) {
+    throw new Error(`onnxruntime-node is installed but cannot be loaded (${(cause as Error).message}). Choose the option gemm: "wasm".`, {
+      cause,
+    });
+  }
+}

@@ -75,7 +75,9 @@ export function roundAffine(
     const grid = <usize>r * groups;
     if (groupIndex) {
       for (let c: i32 = 0; c < columns; c++) {
-        const at = grid + load<i32>(groupIndex + ((<usize>c) << 2));
+        const group = load<u32>(groupIndex + ((<usize>c) << 2));
+        if (group >= <u32>groups) unreachable();
+        const at = grid + group;
         const value = f32x4.splat(load<f32>(w + ((row + c) << 2)));
         const code = codesOf(value, f32x4.splat(load<f32>(scales + (at << 2))), f32x4.splat(<f32>load<u8>(zeroPoints + at)), levels);
         store<u8>(codes + row + c, <u8>i32x4.extract_lane(code, 0));
@@ -119,7 +121,9 @@ export function dequantizeAffine(
     const grid = <usize>r * groups;
     if (groupIndex) {
       for (let c: i32 = 0; c < columns; c++) {
-        const at = grid + load<i32>(groupIndex + ((<usize>c) << 2));
+        const group = load<u32>(groupIndex + ((<usize>c) << 2));
+        if (group >= <u32>groups) unreachable();
+        const at = grid + group;
         const steps = <i32>load<u8>(codes + row + c) - <i32>load<u8>(zeroPoints + at);
         store<f32>(w + ((row + c) << 2), load<f32>(scales + (at << 2)) * <f32>steps);
       }

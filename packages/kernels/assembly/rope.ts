@@ -10,10 +10,12 @@ export function rope(
   headDim: i32,
   half: i32,
   interleaved: i32,
+  tableRows: i32,
 ): void {
   const tableRow = (<usize>half) << 2;
   for (let t: i32 = 0; t < rows; t++) {
-    const position = <usize>load<i32>(positions + ((<usize>t) << 2));
+    const position = <usize>load<u32>(positions + ((<usize>t) << 2));
+    if (position >= <usize>tableRows) unreachable();
     const c = cos + position * tableRow;
     const s = sin + position * tableRow;
     for (let head: i32 = 0; head < width; head += headDim) {

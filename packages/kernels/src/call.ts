@@ -1,3 +1,4 @@
+import { CalibrantError } from '@calibrant/core';
 import type { Lane } from './lane.js';
 import type { LaneBuffer } from './lane-memory.js';
 import type { Call } from './protocol.js';
@@ -22,7 +23,12 @@ export function runCall(
     case 'wasm': {
       if (variant.module !== undefined) return lane.module(variant.module).call(lane.memory, call, variant, inputs, outputs);
       const addresses = [...inputs, ...outputs].map((buffer) => buffer?.address ?? 0);
-      lane.memory.wasm[variant.function](end - start, ...addresses, ...variant.scalars);
+      try {
+        lane.memory.wasm[variant.function](end - start, ...addresses, ...variant.scalars);
+      } catch (cause) {
+        // The functions trap on purpose in one case alone: an index operand that points outside of what it indexes.
+        throw new CalibrantError('INVALID_ARGUMENT', `${call.kernel}: an index among the inputs is out of range.`, { cause });
+      }
       return;
     }
     case 'reference': {

@@ -23,7 +23,8 @@ export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {
   'core.rmsNorm': ({ x, weight }, { eps, offset = 0 }) => call('rmsNorm', x.shape[1], weight.shape[0], eps, offset),
   'core.layerNorm': ({ x, weight }, { eps }) => call('layerNorm', x.shape[1], weight.shape[0], eps),
   'core.softmax': ({ x }) => call('softmax', x.shape[1]),
-  'core.rope': ({ x, cos }, { headDim, style }) => call('rope', x.shape[1], headDim, cos.shape[1], Number(style === 'interleaved')),
+  'core.rope': ({ x, cos }, { headDim, style }) =>
+    call('rope', x.shape[1], headDim, cos.shape[1], Number(style === 'interleaved'), cos.shape[0]),
   'core.activation': ({ x }, { kind }) => call('activate', rowLength(x), ACTIVATIONS[kind]),
   'core.add': ({ a }, { scale = 1 }) => call('add', rowLength(a), scale),
   'core.scale': ({ x }, { scale }) => call('scale', rowLength(x), scale),

@@ -1,4 +1,4 @@
-import { type Backend, CalibrantError, defineKernel, tensor } from '@calibrant/core';
+import { type Backend, CalibrantError, defineKernel, rope, tensor } from '@calibrant/core';
 import { testBackend } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
 import { wasmModule } from '../src/generated/wasm.js';
@@ -69,6 +69,20 @@ describe("a plug-in's WebAssembly kernel", () => {
     const inputs = { x: await backend.upload(x), weight: await backend.upload(weight) };
     const failing = backend.download(backend.run(plugin('plugin.absent', 'absent'), inputs, {}).y);
     await expect(failing).rejects.toThrow('The WebAssembly module plugin:plugin.absent exports no function absent.');
+    await backend.close();
+  });
+});
+
+describe('an index that points outside', () => {
+  it('fails the operation and names it', async () => {
+    const backend = create(1);
+    const table = await backend.upload(tensor('f32', [3, 1]));
+    const x = await backend.upload(tensor('f32', [1, 2]));
+    for (const position of [3, -1]) {
+      const positions = await backend.upload(tensor('i32', [1], Int32Array.of(position)));
+      const { y } = backend.run(rope, { x, positions, cos: table, sin: table }, { headDim: 2, style: 'half' });
+      await expect(backend.download(y)).rejects.toThrow('core.rope: an index among the inputs is out of range.');
+    }
     await backend.close();
   });
 });

@@ -108,10 +108,12 @@ export function contractTests(
 
   withBackend('shapes that do not fit, missing and unknown inputs throw at once', async (backend) => {
     const a = await backend.upload(small);
+    const f16 = await backend.upload(tensor('f16', [3, 2]));
     for (const [inputs, code] of [
       [{ a, b: a }, 'SHAPE_MISMATCH'],
       [{ a }, 'INVALID_ARGUMENT'],
       [{ a, b: a, d: a }, 'INVALID_ARGUMENT'],
+      [{ a, b: f16 }, 'SHAPE_MISMATCH'],
     ] as const) {
       let error: unknown;
       try {

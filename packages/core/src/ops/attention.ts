@@ -23,6 +23,8 @@ export const rope = defineKernel<'x' | 'positions' | 'cos' | 'sin', 'y', RopeAtt
     expectShape('rope', 'positions', positions, [x.shape[0]]);
     expectDtype('rope', 'positions', positions, 'i32');
     expectShape('rope', 'sin', sin, cos.shape);
+    expectDtype('rope', 'cos', cos, 'f32');
+    expectDtype('rope', 'sin', sin, 'f32');
     if (x.shape[1] % headDim !== 0 || cos.shape[1] * 2 > headDim) expectShape('rope', 'x', x, [undefined, headDim]);
     return { y: x };
   },
@@ -68,8 +70,12 @@ export const attention = defineKernel<'q' | 'k' | 'v' | 'slopes', 'y', Attention
     expectShape('attention', 'q', q, [undefined, heads * headDim]);
     expectShape('attention', 'k', k, [q.shape[0], kvHeads * headDim]);
     expectShape('attention', 'v', v, [q.shape[0], kvHeads * headDim]);
-    if (slopes) expectShape('attention', 'slopes', slopes, [heads]);
     expectDtype('attention', 'q', q, 'f32');
+    expectDtype('attention', 'k', k, 'f32');
+    expectDtype('attention', 'v', v, 'f32');
+    if (!slopes) return { y: q };
+    expectShape('attention', 'slopes', slopes, [heads]);
+    expectDtype('attention', 'slopes', slopes, 'f32');
     return { y: q };
   },
   reference({ q, k, v, slopes }, { heads, kvHeads, headDim, scale, window, softcap }) {

@@ -39,7 +39,9 @@ export const activation = defineKernel<'x' | 'up', 'y', { readonly kind: Activat
   infer({ x, up }, { kind }) {
     if (!Object.hasOwn(ACTIVATIONS, kind)) throw new CalibrantError('UNSUPPORTED', `Unknown activation "${kind}".`);
     expectDtype('activation', 'x', x, 'f32');
-    if (up) expectShape('activation', 'up', up, x.shape);
+    if (!up) return { y: x };
+    expectShape('activation', 'up', up, x.shape);
+    expectDtype('activation', 'up', up, 'f32');
     return { y: x };
   },
   reference({ x, up }, { kind }) {
@@ -60,6 +62,7 @@ export const add = defineKernel<'a' | 'b', 'y', { readonly scale?: number }>({
   infer({ a, b }) {
     expectDtype('add', 'a', a, 'f32');
     expectShape('add', 'b', b, a.shape);
+    expectDtype('add', 'b', b, 'f32');
     return { y: a };
   },
   reference({ a, b }, { scale = 1 }) {

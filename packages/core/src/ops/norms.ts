@@ -8,7 +8,11 @@ function inferNorm(operation: string, { x, weight, bias }: { x: TensorSpec; weig
   const width = weight?.shape[0];
   expectShape(operation, 'weight', weight, [width]);
   if (!(width > 0) || x.shape[1] % width !== 0) expectShape(operation, 'weight', weight, [x.shape[1]]);
-  if (bias) expectShape(operation, 'bias', bias, [width]);
+  expectDtype(operation, 'weight', weight, 'f32');
+  if (bias) {
+    expectShape(operation, 'bias', bias, [width]);
+    expectDtype(operation, 'bias', bias, 'f32');
+  }
   return { y: x };
 }
 
@@ -69,6 +73,7 @@ export const softmax = defineKernel<'x', 'y', Record<string, never>>({
   chunkRows: () => 256,
   infer({ x }) {
     expectShape('softmax', 'x', x, [undefined, undefined]);
+    expectDtype('softmax', 'x', x, 'f32');
     return { y: x };
   },
   reference: ({ x }) =>
