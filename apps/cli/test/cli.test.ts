@@ -59,7 +59,7 @@ describe('calibrant quantize', () => {
   it('shows the plan alone with --dry-run', async () => {
     const { code, stdout } = await runCli(['quantize', modelFolder, '--out', at('dry'), '--dry-run']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/Would write .*\n(.*\n)* {2}q4_K: \d+ tensors/);
+    expect(stdout).toMatch(/Would write .*\n(.*\n)* {2}Q4_K: \d+ tensors/);
     expect(await readdir(folder)).not.toContain('dry');
   });
 

@@ -11,6 +11,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { getLlama, type Llama, type LlamaContext, LlamaLogLevel, type LlamaModel, type Token } from 'node-llama-cpp';
 
 const WINDOWS = 3;
+/** llama.cpp rounds activations to 8 bits when it multiplies quantized weights: where our two best logits are closer than this, it may take the other. */
+const ACTIVATION_ROUNDING = 0.3;
 const SCHEMES = ['F32', 'F16', 'Q8_0', 'Q4_0', 'Q4_K_M', 'Q6_K'];
 let llama: Llama;
 let backend: Backend;
@@ -64,7 +66,12 @@ describe.each(SCHEMES)('llama.cpp on our %s file', (scheme) => {
       if (theirs.length === 8) break;
     }
     sequence.dispose();
-    expect(await greedy(files.get(scheme)!, prompt, 8)).toEqual(theirs);
+    const ours = await greedy(files.get(scheme)!, prompt, 8);
+    const parting = ours.findIndex(({ token }, i) => token !== theirs[i]);
+    if (parting < 0) return;
+    expect(scheme).not.toMatch(/^F/);
+    expect(parting).toBeGreaterThanOrEqual(2);
+    expect(ours[parting].margin).toBeLessThan(ACTIVATION_ROUNDING);
   });
 
   it('agrees on the perplexity within 0.5 %', async () => {
@@ -93,18 +100,20 @@ describe.each(SCHEMES)('llama.cpp on our %s file', (scheme) => {
   });
 });
 
-async function greedy(file: string, prompt: readonly number[], count: number): Promise<number[]> {
+/** The most likely next tokens one after the other, with the distance from the best logit to the second. */
+async function greedy(file: string, prompt: readonly number[], count: number): Promise<{ token: number; margin: number }[]> {
   const checkpoint = await openModel(file, { registry, backend });
   const transformer = openTransformer(checkpoint, backend);
-  const ids = [...prompt];
+  const chosen: { token: number; margin: number }[] = [];
   for (let i = 0; i < count; i++) {
-    const { data, shape } = await transformer.logits(Int32Array.from(ids));
+    const { data, shape } = await transformer.logits(Int32Array.from([...prompt, ...chosen.map(({ token }) => token)]));
     const last = (data as Float32Array).subarray((shape[0] - 1) * shape[1]);
-    ids.push(last.indexOf(last.reduce((a, b) => Math.max(a, b))));
+    const [best, second] = [...last].sort((a, b) => b - a);
+    chosen.push({ token: last.indexOf(best), margin: best - second });
   }
   await transformer.release();
   await checkpoint.close();
-  return ids.slice(prompt.length);
+  return chosen;
 }
 
 async function tokenizerReference(): Promise<{ strings: string[] }> {

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 const LIMIT_MB = 700;
 const CLI = fileURLToPath(new URL('../dist/index.js', import.meta.url));
-const SIZES = { hidden: 2048, intermediate: 8192, layers: 15, heads: 32, kvHeads: 8, vocab: 4096 };
+const SIZES = { hidden: 2048, intermediate: 8192, layers: 17, heads: 32, kvHeads: 8, vocab: 4096 };
 let folder: string;
 
 beforeAll(async () => {
