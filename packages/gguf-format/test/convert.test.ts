@@ -1,5 +1,5 @@
 import { createReferenceBackend, type Tensor, toF32 } from '@calibrant/core';
-import { ggufFormat, openGgufCheckpoint, readGguf } from '@calibrant/gguf-format';
+import { ggufFormat, layOut, openGgufCheckpoint, readGguf } from '@calibrant/gguf-format';
 import { describe, expect, it } from '@jest/globals';
 import { convert, factsOf, memoryCheckpoint } from './convert-model.js';
 import { memoryFolder, memorySource } from './memory-files.js';
@@ -196,6 +196,21 @@ describe('reading refuses, naming file and tensor,', () => {
     await expect(checkpoint.read('lm_head.weight', { start: 0, end: 301 })).rejects.toThrow(
       /rows 0 to 301 are outside tensor "output.weight" of 300 rows/,
     );
+  });
+
+  it('a size that no model has', async () => {
+    const { bytes } = await written(config, randomTensors(config));
+    const broken = bytes.slice();
+    // Behind the key come four bytes of type, then the value.
+    broken.set([255, 255, 255, 255], Buffer.from(bytes).indexOf('llama.block_count') + 17 + 4);
+    await expect(openGgufCheckpoint(memorySource(broken), { backend })).rejects.toThrow(
+      /"llama.block_count" must be a whole number from 1 to 21, found 4294967295/,
+    );
+  });
+
+  it('one part of a model in several files', async () => {
+    const part = layOut(new Map([['split.count', { type: 'u16', value: 3 } as const]]), []);
+    await expect(openGgufCheckpoint(memorySource(part.header), { backend })).rejects.toThrow(/one of 3 parts of a model. Merge them first/);
   });
 
   it('a missing size', async () => {

@@ -1,3 +1,4 @@
+import { CalibrantError } from '@calibrant/core';
 import type { MetadataReader } from '../file/metadata.js';
 import type { GgufArchitecture } from '../models/architectures.js';
 import type { RopeScaling } from '../models/model-config.js';
@@ -5,6 +6,8 @@ import type { RopeScaling } from '../models/model-config.js';
 /** What config.json needs beside the metadata. */
 export interface ConfigFacts {
   readonly file: string;
+  /** Tensors in the file: no model has more layers. */
+  readonly tensors: number;
   readonly architecture: GgufArchitecture;
   readonly tied: boolean;
   readonly attentionBias: boolean;
@@ -15,14 +18,28 @@ export interface ConfigFacts {
   readonly llama3: ((config: { headDim: number; ropeTheta: number }, originalContext: number) => RopeScaling) | undefined;
 }
 
-/** config.json as far as a forward pass needs it, reconstructed from `<architecture>.*`. */
+/** No model comes near this; sizes of arrays follow from numbers in the file. */
+const WIDEST = 2 ** 24;
+
+/**
+ * config.json as far as a forward pass needs it, reconstructed from `<architecture>.*`.
+ *
+ * @throws CalibrantError `CORRUPT_FILE` for sizes that are missing or impossible.
+ */
 export function configJson(metadata: MetadataReader, facts: ConfigFacts): Record<string, unknown> {
   const { architecture } = facts;
   const key = (name: string) => `${architecture.name}.${name}`;
-  const hiddenSize = metadata.requireNumber(key('embedding_length'));
-  const heads = metadata.requireNumber(key('attention.head_count'));
-  const headDim = metadata.number(key('attention.key_length')) ?? metadata.number(key('rope.dimension_count')) ?? hiddenSize / heads;
-  const layers = metadata.requireNumber(key('block_count'));
+  const size = (name: string, most: number, found = metadata.requireNumber(key(name))) => {
+    if (Number.isInteger(found) && found >= 1 && found <= most) return found;
+    throw new CalibrantError('CORRUPT_FILE', `${facts.file}: "${key(name)}" must be a whole number from 1 to ${most}, found ${found}.`, {
+      file: facts.file,
+    });
+  };
+  const hiddenSize = size('embedding_length', WIDEST);
+  const heads = size('attention.head_count', WIDEST);
+  const given = metadata.number(key('attention.key_length')) ?? metadata.number(key('rope.dimension_count'));
+  const headDim = size('attention.key_length', WIDEST, given ?? hiddenSize / heads);
+  const layers = size('block_count', facts.tensors);
   const ropeTheta = shortest(metadata.number(key('rope.freq_base')) ?? 10000);
   const slidingWindow = metadata.number(key('attention.sliding_window'));
   // Of the model types with one file architecture, only Mistral has a window.

@@ -23,6 +23,15 @@ import { tokenizerFiles } from './tokenizer-files.js';
 export async function openGgufCheckpoint(source: ByteSource, { backend }: { readonly backend: Backend }): Promise<Checkpoint> {
   const file = await readGguf(source);
   const metadata = metadataReader(file.name, file.metadata);
+  const shards = metadata.number('split.count') ?? 1;
+  if (shards > 1)
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `${file.name} is one of ${shards} parts of a model. Merge them first: llama-gguf-split --merge.`,
+      {
+        file: file.name,
+      },
+    );
   const architecture = architectureOfFile(metadata.requireString('general.architecture'), file.name);
   const stored = new Map<string, GgufTensor>();
   for (const tensor of file.tensors.values()) {
@@ -40,6 +49,7 @@ export async function openGgufCheckpoint(source: ByteSource, { backend }: { read
   }
   const config = configJson(metadata, {
     file: file.name,
+    tensors: stored.size,
     architecture,
     tied: !stored.has('lm_head.weight'),
     attentionBias: stored.has('model.layers.0.self_attn.q_proj.bias'),
