@@ -1,5 +1,5 @@
 const RUN: i32 = 256;
-const STRIP: i32 = 64;
+const STRIP: i32 = 256;
 /** Columns that use the same piece of x while it is in the cache; divides RUN. */
 const BLOCK: i32 = 64;
 /** Eight columns of h for a run of rows, `[RUN][8]`. */

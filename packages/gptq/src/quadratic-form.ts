@@ -13,7 +13,7 @@ export const quadraticForm = defineKernel<'x' | 'h', 'values', Record<string, ne
   name: 'gptq.quadraticForm',
   inputs: { x: { role: 'rows' }, h: { role: 'whole' } },
   outputs: { values: { role: 'rows' } },
-  chunkRows: () => 64,
+  chunkRows: () => 256,
   infer({ x, h }) {
     expectShape('quadraticForm', 'x', x, [undefined, undefined]);
     expectDtype('quadraticForm', 'x', x, 'f32');

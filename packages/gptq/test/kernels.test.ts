@@ -63,6 +63,7 @@ describe('the WebAssembly variants equal the references bit for bit', () => {
     [66, 264],
     [5, 259],
     [3, 520],
+    [260, 24],
   ])('quadratic form: %d rows of %d', (rows, n) => {
     const [x, h] = [normalWeight(rows, n, 5), normalWeight(n, n, 6)];
     expect(runWasm(quadraticForm, { x, h }, {})).toEqual(quadraticForm.reference({ x, h }, {}, { start: 0, end: rows }));
