@@ -19,8 +19,8 @@ const output = path.join(root, 'quickstart-output');
 const text = options.text ?? evaluationTextPath;
 const calibration = { source: 'self', samples: 128, length: 256, seed: 0 };
 const VARIANTS = [
-  { name: 'GGUF Q8_0', folder: 'gguf-q8_0', recipe: { scheme: 'Q8_0', format: 'gguf' } },
-  { name: 'GGUF Q4_K_M', folder: 'gguf-q4_k_m', recipe: { scheme: 'Q4_K_M', format: 'gguf' } },
+  { name: 'GGUF Q8_0', folder: 'gguf-q8_0', recipe: { scheme: 'Q8_0', format: { name: 'gguf', options: { name: 'tiny-llama' } } } },
+  { name: 'GGUF Q4_K_M', folder: 'gguf-q4_k_m', recipe: { scheme: 'Q4_K_M', format: { name: 'gguf', options: { name: 'tiny-llama' } } } },
   { name: 'RTN int4 g128', folder: 'rtn-int4-g128', recipe: { quantizer: 'rtn', scheme: 'int4-g128-asym', format: 'compressed-tensors' } },
   {
     name: 'GPTQ int4 g128',

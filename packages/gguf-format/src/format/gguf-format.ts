@@ -25,8 +25,8 @@ const options = z.strictObject({
   fileName: z
     .string()
     .regex(/^[^/\\]+\.gguf$/, 'must be a plain name that ends in .gguf')
-    .default('model.gguf')
-    .describe('Name of the file in the output folder'),
+    .optional()
+    .describe('Name of the file in the output folder; else NAME-SCHEME.gguf'),
   name: z.string().min(1).optional().describe("The model's name in the file's metadata; else the last part of the source's"),
 });
 
@@ -66,12 +66,24 @@ export function ggufFormat() {
         .sort((a, b) => compareTensorNames(a.name, b.name))
         .map((planned) => ({ ...planned, type: storedType(planned) }));
       const metadata = await fileMetadata(input, tensors, chosen);
-      const layout = layOut(metadata, tensors, chosen.fileName);
-      const sink = await folder.create(chosen.fileName, { bytes: layout.bytes });
-      return tensorWriter(new GgufWriter(sink, layout), chosen.fileName);
+      const fileName = chosen.fileName ?? defaultFileName(input, chosen);
+      const layout = layOut(metadata, tensors, fileName);
+      const sink = await folder.create(fileName, { bytes: layout.bytes });
+      return tensorWriter(new GgufWriter(sink, layout), fileName);
     },
     reader: { openFile: openGgufFile },
   });
+}
+
+/** `NAME-Q4_K_M.gguf`, the way in which GGUF files are named; `model.gguf` for a recipe without a scheme. */
+function defaultFileName({ checkpoint, recipe }: FormatInput, { name }: GgufFormatOptions): string {
+  const scheme = (recipe as { scheme?: { name?: string } } | undefined)?.scheme?.name;
+  return scheme ? `${(name ?? lastPart(checkpoint.name)).replace(/[^\w.-]+/g, '-')}-${scheme}.gguf` : 'model.gguf';
+}
+
+/** `name` of a path or of `org/name@revision`. */
+function lastPart(source: string): string {
+  return (source.split(/[/\\]/).filter(Boolean).at(-1) ?? source).replace(/@.*$/, '');
 }
 
 function storedType(planned: PlannedTensor) {
@@ -105,7 +117,7 @@ async function fileMetadata(
   const entries: [string, GgufValue][] = [
     ['general.architecture', value.string(architecture.name)],
     ['general.type', value.string('model')],
-    ['general.name', value.string(name ?? checkpoint.name.split(/[/\\]/).filter(Boolean).at(-1) ?? checkpoint.name)],
+    ['general.name', value.string(name ?? lastPart(checkpoint.name))],
     ['general.size_label', value.string(sizeLabel(parameters))],
     ...modelKeys(architecture, config),
     ...(tokenizer === 'none'

@@ -30,11 +30,17 @@ export async function* readSourceRows(checkpoint: Checkpoint, planned: PlannedTe
   for (let start = 0; start < rowCount; start += chunk) {
     const end = Math.min(rowCount, start + chunk);
     const read = planned.shape.length === 1 ? await checkpoint.read(planned.source) : await checkpoint.read(planned.source, { start, end });
-    const value = reorderRows({ ...read, shape: [end - start, columns] }, planned.rowOrder);
+    const value = inOutputOrder(read, planned.rowOrder, [end - start, columns]);
     nonFinite += countNonFinite(value);
     if (nonFinite === 0) yield { rowStart: start, value };
   }
   if (nonFinite > 0) throw nonFiniteError(planned.source, nonFinite, file);
+}
+
+/** Puts rows in output order; the rows of a vector are its elements. */
+function inOutputOrder(read: Tensor, rowOrder: PlannedTensor['rowOrder'], shape: readonly number[]): Tensor {
+  const asRows = read.shape.length === 1 ? [read.shape[0], 1] : shape;
+  return { ...reorderRows({ ...read, shape: asRows }, rowOrder), shape };
 }
 
 /** Row r of the result is row `floor(r / period) · period + order[r mod period]`; the value starts at a multiple of the period. */
