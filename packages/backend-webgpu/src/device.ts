@@ -1,6 +1,7 @@
 import { CalibrantError } from '@calibrant/core';
 import { type AdapterInfo, describeAdapter, requestAdapter } from './adapter.js';
 import { silence } from './device-errors.js';
+import { createDispatcher, type Dispatcher } from './dispatch.js';
 import { forgetGpuJs } from './gpujs/shared.js';
 
 /** A device with its adapter. `lost` is set once the device is gone. */
@@ -8,6 +9,8 @@ export interface SharedDevice {
   readonly adapter: GPUAdapter;
   readonly device: GPUDevice;
   readonly info: AdapterInfo;
+  /** Keeps compiled kernels for all backends on the device. */
+  readonly dispatcher: Dispatcher;
   lost: CalibrantError | undefined;
 }
 
@@ -66,7 +69,13 @@ async function openDevice(): Promise<SharedDevice> {
       });
     });
   silence(device);
-  const shared: SharedDevice = { adapter, device, info: describeAdapter(adapter), lost: undefined };
+  const shared: SharedDevice = {
+    adapter,
+    device,
+    info: describeAdapter(adapter),
+    dispatcher: createDispatcher(device),
+    lost: undefined,
+  };
   void device.lost.then(({ reason, message }) => {
     shared.lost = new CalibrantError(
       'IO',

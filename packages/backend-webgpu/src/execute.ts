@@ -11,7 +11,6 @@ import {
 } from '@calibrant/core';
 import type { SharedDevice } from './device.js';
 import { captureErrors } from './device-errors.js';
-import { createDispatcher } from './dispatch.js';
 import { createGpuJsRunner } from './gpujs/runner.js';
 import { createStaging } from './staging.js';
 import { createBufferPool, paddedSize } from './storage.js';
@@ -46,10 +45,9 @@ export interface Executor {
 }
 
 export function createExecutor(shared: SharedDevice): Executor {
-  const { device } = shared;
+  const { device, dispatcher } = shared;
   const pool = createBufferPool(device);
   const staging = createStaging(device);
-  const dispatcher = createDispatcher(device);
   const gpuJs = createGpuJsRunner(shared);
 
   async function runWgsl(choice: Choice & { kind: 'native' | 'wgsl' }, { kernel, attributes, inputs, outputs }: Call): Promise<Submitted> {

@@ -9,14 +9,16 @@ export interface Staging {
   close(): void;
 }
 
-const CHUNK = 16 * 2 ** 20;
-const RING = 3;
+/** Long enough that waiting for a buffer is little beside copying into it; short enough that copies by host and device overlap. */
+const CHUNK = 8 * 2 ** 20;
+const RING = 4;
 /** Below this a copy through the queue's own staging is quicker than mapping. */
 const SMALL = 64 * 2 ** 10;
 
 export function createStaging(device: GPUDevice): Staging {
-  const writers = createRing(device, BUFFER_USAGE.mapWrite | BUFFER_USAGE.copySrc);
-  const readers = createRing(device, BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst);
+  // Buffers for writing wait mapped: the host fills the next ones while the device still reads those before.
+  const writers = createRing(device, BUFFER_USAGE.mapWrite | BUFFER_USAGE.copySrc, (buffer) => buffer.mapAsync(MAP_MODE.write));
+  const readers = createRing(device, BUFFER_USAGE.mapRead | BUFFER_USAGE.copyDst, async () => undefined);
 
   const copy = (from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, size: number): void => {
     const encoder = device.createCommandEncoder();
@@ -35,11 +37,11 @@ export function createStaging(device: GPUDevice): Staging {
       }
       for (let at = 0; at < bytes.byteLength; at += CHUNK) {
         const part = bytes.subarray(at, at + CHUNK);
-        await writers.use(async (buffer) => {
-          await buffer.mapAsync(MAP_MODE.write);
-          new Uint8Array(buffer.getMappedRange(0, wholeWords(part.byteLength))).set(part);
+        const size = wholeWords(part.byteLength);
+        await writers.use((buffer) => {
+          new Uint8Array(buffer.getMappedRange(0, size)).set(part);
           buffer.unmap();
-          copy(buffer, 0, target, at, wholeWords(part.byteLength));
+          copy(buffer, 0, target, at, size);
         });
       }
     },
@@ -47,9 +49,9 @@ export function createStaging(device: GPUDevice): Staging {
       const parts: Promise<void>[] = [];
       for (let at = 0; at < bytes.byteLength; at += CHUNK) {
         const part = bytes.subarray(at, at + CHUNK);
+        const size = wholeWords(part.byteLength);
         parts.push(
           readers.use(async (buffer) => {
-            const size = wholeWords(part.byteLength);
             copy(source, at, buffer, 0, size);
             await buffer.mapAsync(MAP_MODE.read, 0, size);
             part.set(new Uint8Array(buffer.getMappedRange(0, size), 0, part.byteLength));
@@ -70,35 +72,35 @@ function wholeWords(bytes: number): number {
   return Math.ceil(bytes / 4) * 4;
 }
 
-/** A few staging buffers; whoever finds none idle waits for one. */
-function createRing(device: GPUDevice, usage: number) {
-  const idle: GPUBuffer[] = [];
-  const all: GPUBuffer[] = [];
-  const waiting: ((buffer: GPUBuffer) => void)[] = [];
+/** A few staging buffers, used in turn. Each is made ready when it is new and again after every use, before it is next waited for. */
+function createRing(device: GPUDevice, usage: number, makeReady: (buffer: GPUBuffer) => Promise<undefined>) {
+  const slots: ({ readonly buffer: GPUBuffer; ready: Promise<undefined> } | undefined)[] = [];
+  let turn = 0;
 
-  const take = (): Promise<GPUBuffer> | GPUBuffer => {
-    const found = idle.pop();
-    if (found) return found;
-    if (all.length < RING) {
-      const buffer = device.createBuffer({ size: CHUNK, usage });
-      all.push(buffer);
-      return buffer;
-    }
-    return new Promise((resolve) => waiting.push(resolve));
-  };
   return {
-    async use(body: (buffer: GPUBuffer) => Promise<void>): Promise<void> {
-      const buffer = await take();
-      try {
-        await body(buffer);
-      } finally {
-        const next = waiting.shift();
-        if (next) next(buffer);
-        else idle.push(buffer);
+    /** Resolves when `body` is done, which starts when a buffer is ready. */
+    async use(body: (buffer: GPUBuffer) => Promise<void> | void): Promise<void> {
+      const index = turn++ % RING;
+      let slot = slots[index];
+      if (!slot) {
+        const buffer = device.createBuffer({ size: CHUNK, usage });
+        slot = { buffer, ready: makeReady(buffer) };
+        slots[index] = slot;
       }
+      const { buffer, ready } = slot;
+      const done = ready.then(() => body(buffer));
+      slot.ready = done.then(() => makeReady(buffer));
+      // A buffer that failed is replaced when its turn comes again; whoever is waiting for it hears of the failure.
+      slot.ready.catch(() => {
+        if (slots[index]?.buffer !== buffer) return;
+        slots[index] = undefined;
+        buffer.destroy();
+      });
+      await done;
     },
     close() {
-      for (const buffer of all) buffer.destroy();
+      for (const slot of slots) slot?.buffer.destroy();
+      slots.length = 0;
     },
   };
 }

@@ -1,6 +1,7 @@
-import type { GpuJsVariant, Kernel, TensorSpec } from '@calibrant/core';
+import type { Kernel, TensorSpec } from '@calibrant/core';
 import type { NativeVariant } from './dispatch.js';
 import * as affine from './gpujs/affine.js';
+import type { GpuJsVariantWithFunctions } from './gpujs/runner.js';
 import * as elementwise from './wgsl/elementwise.js';
 import { matmulVariants } from './wgsl/matmul.js';
 import { rmsNorm } from './wgsl/norms.js';
@@ -8,7 +9,7 @@ import { rmsNorm } from './wgsl/norms.js';
 /** How a call runs here. */
 export type Choice =
   | { readonly kind: 'native' | 'wgsl'; readonly variant: Omit<NativeVariant, 'accepts'> }
-  | { readonly kind: 'gpujs'; readonly variant: GpuJsVariant<string, string, unknown> }
+  | { readonly kind: 'gpujs'; readonly variant: GpuJsVariantWithFunctions<string, string, unknown> }
   | { readonly kind: 'reference' };
 
 export interface Variants {
@@ -29,10 +30,10 @@ export function createVariants(limits: { maxComputeWorkgroupStorageSize: number 
     'core.activation': elementwise.activation,
     'core.rmsNorm': rmsNorm,
   };
-  const gpujs: Readonly<Record<string, GpuJsVariant<string, string, unknown> | undefined>> = {
-    'core.fitAffine': affine.fitAffine as unknown as GpuJsVariant<string, string, unknown>,
-    'core.roundAffine': affine.roundAffine as unknown as GpuJsVariant<string, string, unknown>,
-    'core.dequantizeAffine': affine.dequantizeAffine as unknown as GpuJsVariant<string, string, unknown>,
+  const gpujs: Readonly<Record<string, GpuJsVariantWithFunctions<string, string, unknown> | undefined>> = {
+    'core.fitAffine': affine.fitAffine as unknown as GpuJsVariantWithFunctions<string, string, unknown>,
+    'core.roundAffine': affine.roundAffine as unknown as GpuJsVariantWithFunctions<string, string, unknown>,
+    'core.dequantizeAffine': affine.dequantizeAffine as unknown as GpuJsVariantWithFunctions<string, string, unknown>,
   };
   const withoutNative = (kernel: Kernel): Choice => {
     if (kernel.wgsl) return { kind: 'wgsl', variant: kernel.wgsl };

@@ -1,8 +1,10 @@
 import type { FitAttributes, GpuJsVariant, GridAttributes, TensorSpec } from '@calibrant/core';
+import { correctQuotient, roundedQuotient } from './quotients.js';
+import type { GpuJsVariantWithFunctions } from './runner.js';
 
 /**
- * What a gpu.js function sees as `this`. The functions below are translated to WGSL from their source text: only numbers, `Math` and
- * their own arguments exist in them. All numbers are f32.
+ * What a gpu.js function sees as `this`. The functions below are translated to WGSL from their source text: only numbers, `Math`,
+ * their own arguments and the functions of their variant exist in them. All numbers are f32.
  */
 interface Thread {
   readonly thread: { readonly x: number; readonly y: number };
@@ -24,9 +26,8 @@ function fitScale(this: Thread, w: Matrix, columns: number, groupSize: number, l
     high = Math.max(-low, high);
     low = -high;
   }
-  const scale = (high - low) / levels;
-  if (scale > 0) {
-    return scale;
+  if (high > low) {
+    return correctQuotient(high - low, levels);
   }
   return 1;
 }
@@ -43,16 +44,8 @@ function fitZeroPoint(this: Thread, w: Matrix, columns: number, groupSize: numbe
     low = Math.min(low, w[this.thread.y][c]);
     high = Math.max(high, w[this.thread.y][c]);
   }
-  const scale = (high - low) / levels;
-  if (scale > 0) {
-    const quotient = -low / scale;
-    const floor = Math.floor(quotient);
-    const rest = quotient - floor;
-    let rounded = floor;
-    if (rest > 0.5 || (rest === 0.5 && Math.floor(floor * 0.5) * 2 !== floor)) {
-      rounded = floor + 1;
-    }
-    return Math.min(levels, rounded);
+  if (high > low) {
+    return Math.min(levels, roundedQuotient(-low, correctQuotient(high - low, levels)));
   }
   return 0;
 }
@@ -60,25 +53,13 @@ function fitZeroPoint(this: Thread, w: Matrix, columns: number, groupSize: numbe
 function roundToGrid(this: Thread, w: Matrix, scales: Matrix, zeroPoints: Matrix, groupSize: number, levels: number): number {
   // Half a column keeps the quotient off whole numbers, which a device may miss by a rounding error.
   const group = Math.floor((this.thread.x + 0.5) / groupSize);
-  const quotient = w[this.thread.y][this.thread.x] / scales[this.thread.y][group];
-  const floor = Math.floor(quotient);
-  const rest = quotient - floor;
-  let rounded = floor;
-  if (rest > 0.5 || (rest === 0.5 && Math.floor(floor * 0.5) * 2 !== floor)) {
-    rounded = floor + 1;
-  }
+  const rounded = roundedQuotient(w[this.thread.y][this.thread.x], scales[this.thread.y][group]);
   return Math.min(levels, Math.max(0, rounded + zeroPoints[this.thread.y][group]));
 }
 
 function roundToIndexedGrid(this: Thread, w: Matrix, scales: Matrix, zeroPoints: Matrix, groupIndex: number[], levels: number): number {
   const group = groupIndex[this.thread.x];
-  const quotient = w[this.thread.y][this.thread.x] / scales[this.thread.y][group];
-  const floor = Math.floor(quotient);
-  const rest = quotient - floor;
-  let rounded = floor;
-  if (rest > 0.5 || (rest === 0.5 && Math.floor(floor * 0.5) * 2 !== floor)) {
-    rounded = floor + 1;
-  }
+  const rounded = roundedQuotient(w[this.thread.y][this.thread.x], scales[this.thread.y][group]);
   return Math.min(levels, Math.max(0, rounded + zeroPoints[this.thread.y][group]));
 }
 
@@ -92,16 +73,18 @@ function dequantizeIndexed(this: Thread, codes: Matrix, scales: Matrix, zeroPoin
   return scales[this.thread.y][group] * (codes[this.thread.y][this.thread.x] - zeroPoints[this.thread.y][group]);
 }
 
-/** core.fitAffine: one invocation per group. Two divisions in device precision (2.5 ulp) instead of correctly rounded ones. */
-export const fitAffine: GpuJsVariant<'w', 'scales' | 'zeroPoints', FitAttributes> = {
+/** core.fitAffine: one invocation per group. */
+export const fitAffine: GpuJsVariantWithFunctions<'w', 'scales' | 'zeroPoints', FitAttributes> = {
   scalars: ({ w }, { bits, groupSize, symmetric }) => [columnsOf(w), groupSize, 2 ** bits - 1, symmetric ? 1 : 0],
   outputs: () => ({ scales: fitScale, zeroPoints: fitZeroPoint }),
+  functions: [correctQuotient, roundedQuotient],
 };
 
 /** core.roundAffine: one invocation per weight. */
-export const roundAffine: GpuJsVariant<'w' | 'scales' | 'zeroPoints' | 'groupIndex', 'codes', GridAttributes> = {
+export const roundAffine: GpuJsVariantWithFunctions<'w' | 'scales' | 'zeroPoints' | 'groupIndex', 'codes', GridAttributes> = {
   scalars: ({ groupIndex }, { bits, groupSize }) => (groupIndex ? [2 ** bits - 1] : [groupSize, 2 ** bits - 1]),
   outputs: ({ groupIndex }) => ({ codes: groupIndex ? roundToIndexedGrid : roundToGrid }),
+  functions: [roundedQuotient],
 };
 
 /** core.dequantizeAffine: one invocation per weight. */

@@ -2,6 +2,11 @@ import { elementCount, type GpuJsVariant, type Kernel, type TensorSpec } from '@
 import type { SharedDevice } from '../device.js';
 import { bindGpuJs, type GpuJsBuffer, type GpuJsContext, type GpuJsInstance, type GpuJsKernel, gpuJs } from './shared.js';
 
+/** A variant whose output functions call further ones: these take and return numbers, and are translated along with them. */
+export interface GpuJsVariantWithFunctions<In extends string, Out extends string, Attributes> extends GpuJsVariant<In, Out, Attributes> {
+  readonly functions?: readonly ((...values: number[]) => number)[];
+}
+
 /** One output of a gpu.js variant, ready to be called. */
 export interface PreparedOutput {
   /** Submits the kernel; the result is valid until the next call of the same function. */
@@ -12,7 +17,7 @@ export interface GpuJsRunner {
   /** Translates and compiles a variant's function unless that was done before. `inputs` are f32 buffers on the device. */
   prepare(
     kernel: Kernel,
-    variant: GpuJsVariant<string, string, unknown>,
+    variant: GpuJsVariantWithFunctions<string, string, unknown>,
     output: { readonly name: string; readonly spec: TensorSpec },
     inputs: readonly { readonly name: string; readonly spec: TensorSpec; readonly buffer: GPUBuffer }[],
     attributes: unknown,
@@ -54,6 +59,10 @@ export function createGpuJsRunner({ adapter, device }: SharedDevice): GpuJsRunne
           pipeline: true,
           dynamicOutput: true,
           dynamicArguments: true,
+          functions: (variant.functions ?? []).map((called) => ({
+            source: called.toString(),
+            settings: { argumentTypes: Array(called.length).fill('Number'), returnType: 'Number' },
+          })),
           argumentTypes: [...inputs.map(() => 'WebGPUBuffer'), ...scalars.map(() => 'Float')],
           // gpu.js bounds every loop; ours run over the columns of a row.
           loopMaxIterations: 2 ** 30,

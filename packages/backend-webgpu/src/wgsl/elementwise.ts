@@ -41,9 +41,12 @@ ${LINEAR_MAIN}
   uniforms: (specs) => uniformWords([countOf(specs, 'x')]),
 };
 
-const ADD_HEAD = 'struct Call { size: u32, factor: f32, unused: vec2u }';
+const ADD_HEAD = 'struct Call { size: u32, factor: f32, zero: u32 }';
 
-/** core.add */
+/**
+ * core.add. The product is rounded before it is added, as in the reference: a driver may fuse `a + factor * b` into one rounding, but not
+ * through bits that it learns when the kernel runs.
+ */
 export const add: NativeVariant = {
   accepts: isF32,
   code: () => `${ADD_HEAD}
@@ -52,7 +55,7 @@ export const add: NativeVariant = {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> call: Call;
 ${LINEAR_MAIN}
-  if (i < call.size) { y[i] = a[i] + call.factor * b[i]; }
+  if (i < call.size) { y[i] = a[i] + bitcast<f32>(bitcast<u32>(call.factor * b[i]) ^ call.zero); }
 }`,
   workgroups: (specs) => linearGroups(countOf(specs, 'a')),
   uniforms: (specs, attributes) => uniformWords([countOf(specs, 'a')], [(attributes as { scale?: number }).scale ?? 1]),
