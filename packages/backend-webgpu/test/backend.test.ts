@@ -25,12 +25,12 @@ describeWithAdapter('backend.test.ts', 'the WebGPU backend itself', () => {
     expect(info.vendor.length + info.description.length).toBeGreaterThan(0);
   });
 
-  // Rows of whole and of broken vectors of 4, each read along and across k: every path of the large kernel once.
+  // Rows of whole and of broken vectors of 4, each read along and across k: with the Gram matrix of 300 columns in the conformance suite
+  // (whole vectors, both across k), every path of the large kernel once. It takes a software adapter two seconds to compile one.
   it.each([
     [false, false, [131, 37, 133]],
     [true, true, [131, 37, 133]],
     [false, true, [132, 20, 260]],
-    [true, false, [132, 20, 260]],
   ])('multiplies matrices that are no multiple of its tile (transposed: %s, %s; sizes %j)', async (transposeA, transposeB, [m, k, n]) => {
     const backend = await createWebgpuBackend();
     const inputs = {
