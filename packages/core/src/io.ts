@@ -7,6 +7,8 @@ export interface ByteSource {
   readonly size: number;
   /** Reads exactly `length` bytes; rejects with `CORRUPT_FILE` when the source ends before. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Opens another file of the same folder: the further parts of a split model. Absent where there is no folder. */
+  sibling?(name: string): Promise<ByteSource>;
   close(): Promise<void>;
 }
 

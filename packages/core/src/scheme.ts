@@ -24,6 +24,8 @@ export interface BlockScheme {
   /** Elements per block; rows must be a multiple. */
   readonly blockSize: number;
   readonly blockBytes: number;
+  /** Cannot be encoded well (or at all) without importance. */
+  readonly needsImportance?: boolean;
   readonly encode: Kernel<'x' | 'importance', 'blocks', Record<string, never>>;
   readonly decode: Kernel<'blocks', 'x', Record<string, never>>;
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Backend, BufferHandle } from '../backend.js';
+import type { ImportanceFiles, ImportanceOrigin } from '../importance.js';
 import type { ByteSource, Checkpoint, OutputFolder, TensorInfo } from '../io.js';
 import type { RunOptions } from '../progress.js';
 import type { AffineScheme, AffineTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
@@ -71,6 +72,8 @@ export interface ModelFacts {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Names of the weights of linear layers inside blocks: what a quantizer may work on. */
   readonly linears: ReadonlySet<string>;
+  /** Names (in the output) of the weights that an importance matrix covers; absent without one. Some mixtures decide by it. */
+  readonly importance?: ReadonlySet<string>;
 }
 
 /** A grid, or a rule that gives each tensor its grid (a mixture such as Q4_K_M). */
@@ -100,6 +103,8 @@ export interface FormatInput {
   readonly facts: ModelFacts;
   /** The recipe that made the output, saved with it. */
   readonly recipe: unknown;
+  /** The importance matrix that the tensors are encoded with. */
+  readonly importance?: ImportanceOrigin;
 }
 
 export interface PlannedTensor extends OutputTensor {
@@ -131,6 +136,8 @@ export interface Format<Options = unknown> extends PluginBase<'format', Options>
   open(input: FormatInput, plan: readonly PlannedTensor[], folder: OutputFolder, options: Options): Promise<FormatWriter>;
   /** Whether it recognizes a model (from the names of files, the config and first bytes), and how to read it as a checkpoint in f32. */
   readonly reader?: FormatReader;
+  /** How it stores importance matrices. */
+  readonly importance?: ImportanceFiles;
 }
 
 export interface FormatReader {

@@ -27,6 +27,13 @@ export const recipeSchema = z.strictObject({
   scheme: named.default({ name: 'int4-g128-asym', options: {} }).describe('int4-g128-asym, int8-channel-sym, Q4_K_M, ...'),
   format: named.default({ name: 'gguf', options: {} }).describe('layout of the files: gguf, compressed-tensors'),
   calibration: calibration.optional().describe('text for methods that observe the model'),
+  importance: z
+    .union([
+      z.strictObject({ file: z.string().min(1).describe('an importance matrix, such as llama-imatrix writes') }),
+      z.strictObject({ calibration: calibration.describe('text on which it is computed') }),
+    ])
+    .optional()
+    .describe('weighs the errors of block types such as Q4_K by the inputs of each layer'),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
   overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
 });
