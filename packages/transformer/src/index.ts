@@ -7,19 +7,30 @@ export { architectures } from './architectures/official.js';
 export { checkTensors, describeCheckpoint } from './architectures/resolve.js';
 export {
   type ArchitectureDescription,
+  type AttentionStep,
+  type Expert,
+  type HeadDescription,
   inputsOf,
   type LinearStep,
+  type MixtureStep,
   type NormStep,
   type RopeDescription,
   type RopeScaling,
   type Step,
+  type StoredPart,
+  storedParts,
   type WeightRef,
   weightsOf,
 } from './description.js';
 export { type GenerateOptions, generate } from './generation/generate.js';
 export { type ModelTextGenerator, textGenerator } from './generation/text-generator.js';
 export { attentionStep } from './kernels/attention-step.js';
+export { headLayerNorm } from './kernels/head-layer-norm.js';
 export { joinColumns } from './kernels/join-columns.js';
+export { sigmoidGate } from './kernels/sigmoid-gate.js';
+export { softcap } from './kernels/softcap.js';
+export { takeColumns } from './kernels/take-columns.js';
+export { weightedSum } from './kernels/weighted-sum.js';
 export type { ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';
 export type { PositionBuffers, Positions, RopeBuffers } from './runtime/position-buffers.js';
 export {

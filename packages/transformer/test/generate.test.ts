@@ -23,7 +23,7 @@ describe.each(BACKENDS)('cached decoding on the $backend backend', ({ create }) 
 
       const weights: Map<string, BufferHandle>[] = [];
       for (let index = 0; index < model.blockCount; index++) weights.push(await model.block(index).load());
-      const decoder = createCachedDecoder(model, weights, 0);
+      const decoder = createCachedDecoder(model, weights, 0, first.length);
       for (let t = 0; t < first.length; t++) {
         const handle = await decoder.step(Int32Array.of(first[t], second[t]));
         const logits = await backend.download(handle);

@@ -1,5 +1,5 @@
 import { type ArchitecturePlugin, CalibrantError, type Checkpoint, describeSpec } from '@calibrant/core';
-import { type ArchitectureDescription, type WeightRef, weightsOf } from '../description.js';
+import { type ArchitectureDescription, type StoredPart, storedParts, weightsOf } from '../description.js';
 
 /**
  * Finds the architecture of a checkpoint by `model_type` (or `architectures[0]`) of its config.json and describes it.
@@ -35,7 +35,15 @@ const LISTED = 5;
  */
 export function checkTensors(checkpoint: Checkpoint, description: ArchitectureDescription): void {
   const { embedding, blocks, head } = description;
-  const needed: WeightRef[] = [embedding.weight, ...blocks.flatMap(weightsOf), ...weightsOf(head.steps), head.weight];
+  const weights = [
+    embedding.weight,
+    ...weightsOf(embedding.steps ?? []),
+    ...blocks.flatMap(weightsOf),
+    ...weightsOf(head.steps),
+    head.weight,
+    ...(head.bias ? [head.bias] : []),
+  ];
+  const needed: StoredPart[] = weights.flatMap(storedParts);
   const missing = needed.filter(({ name }) => !checkpoint.tensors.has(name));
   if (missing.length > 0) {
     const listed = missing.slice(0, LISTED).map(({ name, shape }) => `${name} [${shape.join(', ')}]`);

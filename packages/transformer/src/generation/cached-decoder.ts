@@ -1,8 +1,10 @@
 import { type Backend, type BufferHandle, slice } from '@calibrant/core';
-import type { Step } from '../description.js';
+import type { AttentionStep } from '../description.js';
 import { attentionStep } from '../kernels/attention-step.js';
 import { joinColumns } from '../kernels/join-columns.js';
-import { type Attend, runSteps } from '../runtime/run-steps.js';
+import type { Positions } from '../runtime/position-buffers.js';
+import { runSteps } from '../runtime/run-steps.js';
+import type { Attend } from '../runtime/steps-context.js';
 import type { Transformer } from '../runtime/transformer.js';
 
 /** The weights of all blocks, in memory at once: what generation needs. */
@@ -27,18 +29,19 @@ interface Cache {
  */
 const RECENT = 32;
 
-export function createCachedDecoder(model: Transformer, weights: ModelWeights, lane: number): CachedDecoder {
+/** `length` is the number of tokens that the sequences will have in the end; rotary scaling may depend on it. */
+export function createCachedDecoder(model: Transformer, weights: ModelWeights, lane: number, length: number): CachedDecoder {
   const { backend, description } = model;
   const caches: Cache[] = description.blocks.map(() => ({}));
   let position = 0;
 
   return {
     async step(tokens) {
-      const positions = await model.positions.step(position, tokens.length);
-      let hidden = await model.embed(tokens, { lane });
+      const positions = await model.positions.step(position, tokens.length, length);
+      let hidden = await model.embed(tokens, { lane, position });
       for (const [index, steps] of description.blocks.entries()) {
-        const attend: Attend = (step, query, key, value) => attendCached(backend, caches[index], step, query, key, value);
-        const next = runSteps(steps, hidden, { backend, weights: weights[index], positions, attend });
+        const attend: Attend = (step, query, key, value) => attendCached(backend, caches[index], positions, step, query, key, value);
+        const next = await runSteps(steps, hidden, { backend, weights: weights[index], positions, attend });
         backend.free(hidden);
         hidden = next;
       }
@@ -57,7 +60,8 @@ export function createCachedDecoder(model: Transformer, weights: ModelWeights, l
 function attendCached(
   backend: Backend,
   cache: Cache,
-  { attributes }: Extract<Step, { op: 'attention' }>,
+  positions: Positions,
+  { attributes, alibi }: AttentionStep,
   q: BufferHandle,
   key: BufferHandle,
   value: BufferHandle,
@@ -75,7 +79,8 @@ function attendCached(
     : { k: copy(backend, key), v: copy(backend, value) };
   backend.free(recent?.k, recent?.v);
   const { k: recentK, v: recentV } = cache.recent;
-  return backend.run(attentionStep, { q, pastK: past?.k, pastV: past?.v, recentK, recentV }, attributes).y;
+  return backend.run(attentionStep, { q, pastK: past?.k, pastV: past?.v, recentK, recentV, slopes: alibi && positions.alibi }, attributes)
+    .y;
 }
 
 function append(backend: Backend, a: BufferHandle, b: BufferHandle): BufferHandle {

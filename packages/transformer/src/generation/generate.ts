@@ -101,7 +101,7 @@ async function generateBatch(
     random: createRng(seed + Math.imul(start + i, 0x9e3779b1)),
     ended: prompt.length >= length,
   }));
-  const decoder = createCachedDecoder(model, weights, lane);
+  const decoder = createCachedDecoder(model, weights, lane, length);
   try {
     for (let position = 0; sequences.some(({ ended }) => !ended); position++) {
       throwIfAborted(signal);

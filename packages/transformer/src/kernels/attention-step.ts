@@ -4,9 +4,9 @@ import { wasmModule } from '../generated/wasm.js';
 /**
  * One step of cached attention for sequences that advance together: row r holds the newest query of sequence r, and the keys and values of all its
  * positions, the older ones in `pastK` and `pastV [rows, past · kvHeads · headDim]` (absent at first), the newest, the query's own among them, in
- * `recentK` and `recentV [rows, recent · kvHeads · headDim]`. Gives the row of `core.attention` for the last position, `y [rows, heads · headDim]`.
+ * `recentK` and `recentV [rows, recent · kvHeads · headDim]`. `slopes [heads]` adds ALiBi. Gives the row of `core.attention` for the last position, `y [rows, heads · headDim]`.
  */
-export const attentionStep = defineKernel<'q' | 'pastK' | 'pastV' | 'recentK' | 'recentV', 'y', AttentionAttributes>({
+export const attentionStep = defineKernel<'q' | 'pastK' | 'pastV' | 'recentK' | 'recentV' | 'slopes', 'y', AttentionAttributes>({
   name: 'transformer.attentionStep',
   inputs: {
     q: { role: 'rows' },
@@ -14,10 +14,11 @@ export const attentionStep = defineKernel<'q' | 'pastK' | 'pastV' | 'recentK' | 
     pastV: { role: 'rows', optional: true },
     recentK: { role: 'rows' },
     recentV: { role: 'rows' },
+    slopes: { role: 'whole', optional: true },
   },
   outputs: { y: { role: 'rows' } },
   chunkRows: () => 8,
-  infer({ q, pastK, pastV, recentK, recentV }, { heads, kvHeads, headDim }) {
+  infer({ q, pastK, pastV, recentK, recentV, slopes }, { heads, kvHeads, headDim }) {
     const width = kvHeads * headDim;
     expectShape('attentionStep', 'q', q, [undefined, heads * headDim]);
     expectDtype('attentionStep', 'q', q, 'f32');
@@ -27,15 +28,16 @@ export const attentionStep = defineKernel<'q' | 'pastK' | 'pastV' | 'recentK' | 
       expectShape('attentionStep', 'pastK', pastK, [q.shape[0], wholePositions(pastK?.shape[1] ?? 0, width)]);
       expectShape('attentionStep', 'pastV', pastV, pastK.shape);
     }
+    if (slopes) expectShape('attentionStep', 'slopes', slopes, [heads]);
     return { y: q };
   },
-  reference({ q, pastK, pastV, recentK, recentV }, { heads, kvHeads, headDim, scale, window, softcap }) {
+  reference({ q, pastK, pastV, recentK, recentV, slopes }, { heads, kvHeads, headDim, scale, window, softcap }) {
     const rows = q.shape[0];
     const width = kvHeads * headDim;
     const past = (pastK?.shape[1] ?? 0) / width;
     const total = past + recentK.shape[1] / width;
     const y = tensor('f32', q.shape);
-    const [qv, yv] = [q.data, y.data] as Float32Array[];
+    const [qv, yv, slope] = [q.data, y.data, slopes?.data] as Float32Array[];
     const scores = new Float64Array(total);
     const from = window === undefined ? 0 : Math.max(0, total - window);
     for (let r = 0; r < rows; r++) {
@@ -51,6 +53,7 @@ export const attentionStep = defineKernel<'q' | 'pastK' | 'pastV' | 'recentK' | 
           for (let i = 0; i < headDim; i++) dot += qv[qAt + i] * key[kvAt + i];
           const score = dot * scale;
           scores[s] = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
+          if (slopes) scores[s] += slope[head] * (s - total + 1);
           max = Math.max(max, scores[s]);
         }
         let sum = 0;

@@ -1,8 +1,8 @@
 import type { Backend, BufferHandle, Checkpoint } from '@calibrant/core';
-import { type ArchitectureDescription, type Step, weightsOf } from '../description.js';
-import { loadWeight } from './load-weight.js';
+import { type ArchitectureDescription, linearSteps, type Step, weightsOf } from '../description.js';
+import { loadWeights } from './load-weight.js';
 import type { PositionBuffers } from './position-buffers.js';
-import { observationPoints, runSteps } from './run-steps.js';
+import { runSteps } from './run-steps.js';
 
 /** A linear layer inside a block: what a quantizer may work on. */
 export interface LinearInfo {
@@ -13,18 +13,26 @@ export interface LinearInfo {
   readonly input: string;
   /** Name of the bias tensor. */
   readonly bias?: string;
-  /** `[out, in]`. */
+  /** `[out, in]`, as `load` gives it. */
   readonly shape: readonly [number, number];
+  /** The checkpoint stores it as `[in, out]`. */
+  readonly transposed?: true;
 }
 
-/** Linear layers that read the same value. Stages of a block come in the order in which they are computed (true-sequential order). */
+/**
+ * Linear layers that read the same value. Stages of a block come in the order in which they are computed (true-sequential order). Routers and
+ * gates are not among them: they stay as they are.
+ */
 export interface Stage {
   readonly point: string;
   readonly linears: readonly LinearInfo[];
 }
 
 export interface ForwardOptions {
-  /** Called for each observation point with the input of its linears, f32 `[tokens, in]`. The handle is valid during the call: enqueue work on it, do not keep it. */
+  /**
+   * Called for each observation point with the input of its linears, f32 `[tokens, in]`. The handle is valid during the call: enqueue work on it, do not
+   * keep it. The linears of an expert see the tokens that are routed to it alone, and no call comes when there are none.
+   */
   readonly observe?: (point: string, handle: BufferHandle) => void;
 }
 
@@ -36,7 +44,10 @@ export interface TransformerBlock {
   load(): Promise<Map<string, BufferHandle>>;
   /** Enqueues the block on one sequence, `hidden [tokens, hiddenSize]` on any lane. `hidden` stays the caller's, the result becomes the caller's. */
   forward(hidden: BufferHandle, weights: ReadonlyMap<string, BufferHandle>, options?: ForwardOptions): Promise<BufferHandle>;
-  /** Computes the block only as far as an observation point and returns the value there, which becomes the caller's. */
+  /**
+   * Computes the block only as far as an observation point and returns the value there, which becomes the caller's. Inside an expert without
+   * tokens it has 0 rows.
+   */
   forwardTo(point: string, hidden: BufferHandle, weights: ReadonlyMap<string, BufferHandle>): Promise<BufferHandle>;
   /** Frees all weights in the map and empties it. */
   release(weights: Map<string, BufferHandle>): void;
@@ -44,21 +55,19 @@ export interface TransformerBlock {
 
 /** The linears of a block, grouped by their input. */
 export function stagesOf(steps: readonly Step[], block: number): Stage[] {
-  return observationPoints(steps).map((point) => ({
+  const linears = linearSteps(steps).filter(({ decides }) => !decides);
+  return [...new Set(linears.map(({ input }) => input))].map((point) => ({
     point,
-    linears: steps.flatMap((step) =>
-      step.op === 'linear' && step.input === point
-        ? [
-            {
-              name: step.weight.name,
-              block,
-              input: point,
-              shape: step.weight.shape as [number, number],
-              ...(step.bias ? { bias: step.bias.name } : {}),
-            },
-          ]
-        : [],
-    ),
+    linears: linears
+      .filter(({ input }) => input === point)
+      .map(({ weight, bias }) => ({
+        name: weight.name,
+        block,
+        input: point,
+        shape: weight.shape as [number, number],
+        ...(bias ? { bias: bias.name } : {}),
+        ...(weight.stored === 'transposed' ? { transposed: true as const } : {}),
+      })),
   }));
 }
 
@@ -73,22 +82,13 @@ export function createBlock(
   return {
     index,
     stages: stagesOf(steps, index),
-    async load() {
-      const weights = new Map<string, BufferHandle>();
-      try {
-        for (const { name } of weightsOf(steps)) weights.set(name, await loadWeight(backend, checkpoint, name));
-      } catch (error) {
-        backend.free(...weights.values());
-        throw error;
-      }
-      return weights;
-    },
+    load: () => loadWeights(backend, checkpoint, weightsOf(steps)),
     async forward(hidden, weights, { observe } = {}) {
       const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]) };
       return runSteps(steps, hidden, observe ? { ...context, observe } : context);
     },
     async forwardTo(point, hidden, weights) {
-      return runSteps(steps, hidden, { backend, weights, positions: await positions.sequence(hidden.shape[0]) }, point);
+      return runSteps(steps, hidden, { backend, weights, positions: await positions.sequence(hidden.shape[0]) }, { result: point });
     },
     release(weights) {
       backend.free(...weights.values());

@@ -9,12 +9,21 @@ import {
   tensor,
   toF32,
 } from '@calibrant/core';
-import type { ArchitectureDescription } from '../description.js';
-import { loadWeight, readFloat } from './load-weight.js';
+import { type ArchitectureDescription, weightsOf } from '../description.js';
+import { loadWeight, loadWeights, readFloat } from './load-weight.js';
+import type { PositionBuffers } from './position-buffers.js';
+import { runSteps } from './run-steps.js';
+
+export interface EmbedOptions {
+  /** The lane that the result lives on; visible to all if absent. */
+  readonly lane?: number;
+  /** The ids are one token each of several sequences, all at this position; if absent, one sequence from position 0. */
+  readonly position?: number;
+}
 
 /** Token ids to the first hidden state. */
 export interface Embedding {
-  embed(ids: Int32Array, options?: { readonly lane?: number }): Promise<BufferHandle>;
+  embed(ids: Int32Array, options?: EmbedOptions): Promise<BufferHandle>;
   release(): Promise<void>;
 }
 
@@ -25,38 +34,53 @@ export function createEmbedding(
   backend: Backend,
   checkpoint: Checkpoint,
   { embedding, vocabSize }: ArchitectureDescription,
+  positions: PositionBuffers,
   keepBytes: number,
 ): Embedding {
-  const { name, shape } = embedding.weight;
+  const { weight, steps = [] } = embedding;
+  const { name, shape } = weight;
   const keep = elementCount(shape) * 4 <= keepBytes;
   let table: Promise<BufferHandle> | undefined;
+  let stepWeights: Promise<Map<string, BufferHandle>> | undefined;
 
   return {
-    async embed(ids, options = {}) {
+    async embed(ids, { position, ...options } = {}) {
       checkIds(ids, vocabSize);
-      if (keep) {
-        table ??= loadWeight(backend, checkpoint, name);
-        return lookUp(await table, ids, options);
-      }
-      const unique = [...new Set(ids)].sort((a, b) => a - b);
-      const rowOf = new Map(unique.map((id, row) => [id, row]));
-      const rows = await backend.upload(await readRows(checkpoint, name, unique, shape[1]), options);
+      const rows = await lookUpRows(ids, options);
+      if (steps.length === 0) return rows;
       try {
-        return await lookUp(
-          rows,
-          ids.map((id) => rowOf.get(id)!),
-          options,
-        );
+        stepWeights ??= loadWeights(backend, checkpoint, weightsOf(steps));
+        const at = position === undefined ? positions.sequence(ids.length) : positions.step(position, ids.length);
+        return await runSteps(steps, rows, { backend, weights: await stepWeights, positions: await at });
       } finally {
         backend.free(rows);
       }
     },
     async release() {
-      const held = table;
-      table = undefined;
-      if (held) backend.free(await held.catch(() => undefined));
+      const held = [table, stepWeights?.then((weights) => [...weights.values()])];
+      table = stepWeights = undefined;
+      for (const handles of held) backend.free(...[(await handles?.catch(() => undefined)) ?? []].flat());
     },
   };
+
+  async function lookUpRows(ids: Int32Array, options: { readonly lane?: number }): Promise<BufferHandle> {
+    if (keep) {
+      table ??= loadWeight(backend, checkpoint, weight);
+      return lookUp(await table, ids, options);
+    }
+    const unique = [...new Set(ids)].sort((a, b) => a - b);
+    const rowOf = new Map(unique.map((id, row) => [id, row]));
+    const rows = await backend.upload(await readRows(checkpoint, name, unique, shape[1]), options);
+    try {
+      return await lookUp(
+        rows,
+        ids.map((id) => rowOf.get(id)!),
+        options,
+      );
+    } finally {
+      backend.free(rows);
+    }
+  }
 
   async function lookUp(from: BufferHandle, ids: Int32Array, options: { readonly lane?: number }): Promise<BufferHandle> {
     const handle = await backend.upload(tensor('i32', [ids.length], ids), options);

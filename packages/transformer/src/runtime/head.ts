@@ -1,7 +1,8 @@
-import { type Backend, type BufferHandle, type Checkpoint, convert, linear } from '@calibrant/core';
-import { type ArchitectureDescription, weightsOf } from '../description.js';
+import { type Backend, type BufferHandle, type Checkpoint, convert, linear, scale, tensor, toF32 } from '@calibrant/core';
+import { type ArchitectureDescription, type WeightRef, weightsOf } from '../description.js';
 import { joinColumns } from '../kernels/join-columns.js';
-import { loadWeight, readFloat } from './load-weight.js';
+import { softcap } from '../kernels/softcap.js';
+import { loadWeight, loadWeights, readFloat } from './load-weight.js';
 import type { PositionBuffers } from './position-buffers.js';
 import { runSteps } from './run-steps.js';
 
@@ -9,14 +10,15 @@ import { runSteps } from './run-steps.js';
 export interface Head {
   /** `hidden [tokens, hiddenSize]` to logits `[tokens, vocabSize]`; `hidden` stays the caller's. */
   logits(hidden: BufferHandle): Promise<BufferHandle>;
-  /** The final norm alone. */
+  /** The steps before the projection alone: the final norm. */
   normed(hidden: BufferHandle): Promise<BufferHandle>;
   release(): Promise<void>;
 }
 
 interface HeadWeights {
-  readonly norms: Map<string, BufferHandle>;
-  readonly chunks: readonly BufferHandle[];
+  readonly steps: ReadonlyMap<string, BufferHandle>;
+  /** Rows of the projection, and their biases. */
+  readonly chunks: readonly { readonly weight: BufferHandle; readonly bias: BufferHandle | undefined }[];
 }
 
 /**
@@ -26,49 +28,64 @@ interface HeadWeights {
 export function createHead(
   backend: Backend,
   checkpoint: Checkpoint,
-  { head, vocabSize, hiddenSize }: ArchitectureDescription,
+  { head, vocabSize }: ArchitectureDescription,
   positions: PositionBuffers,
   chunkBytes: number,
 ): Head {
   let weights: Promise<HeadWeights> | undefined;
 
   async function load(): Promise<HeadWeights> {
-    const loaded: BufferHandle[] = [];
+    const steps = await loadWeights(backend, checkpoint, weightsOf(head.steps));
+    const chunkRows = Math.max(1, Math.floor(chunkBytes / (head.weight.shape[1] * 4)));
+    const chunks: HeadWeights['chunks'][number][] = [];
     try {
-      const norms = new Map<string, BufferHandle>();
-      for (const { name } of weightsOf(head.steps)) {
-        const handle = await loadWeight(backend, checkpoint, name);
-        loaded.push(handle);
-        norms.set(name, handle);
-      }
-      const chunkRows = Math.max(1, Math.floor(chunkBytes / (hiddenSize * 4)));
-      const chunks: BufferHandle[] = [];
       for (let start = 0; start < vocabSize; start += chunkRows) {
-        const end = Math.min(vocabSize, start + chunkRows);
-        const chunk =
+        const range = { start, end: Math.min(vocabSize, start + chunkRows) };
+        const weight =
           chunkRows >= vocabSize
-            ? await loadWeight(backend, checkpoint, head.weight.name)
-            : await backend.upload(await readFloat(checkpoint, head.weight.name, { start, end }));
-        loaded.push(chunk);
-        chunks.push(chunk);
+            ? await loadWeight(backend, checkpoint, head.weight)
+            : await backend.upload(await readFloat(checkpoint, head.weight.name, range));
+        chunks.push({ weight, bias: undefined });
+        if (head.bias) chunks.splice(-1, 1, { weight, bias: await loadBias(head.bias, range) });
       }
-      return { norms, chunks };
+      return { steps, chunks };
     } catch (error) {
-      backend.free(...loaded);
+      free({ steps, chunks });
       throw error;
     }
   }
 
-  function project(normed: BufferHandle, chunk: BufferHandle): BufferHandle {
-    if (chunk.dtype === 'f32') return backend.run(linear, { x: normed, w: chunk }, {}).y;
-    const { y: w } = backend.run(convert, { x: chunk }, { to: 'f32' });
-    const { y } = backend.run(linear, { x: normed, w }, {});
-    backend.free(w);
-    return y;
+  async function loadBias({ name }: WeightRef, range: { readonly start: number; readonly end: number }): Promise<BufferHandle> {
+    const bias = toF32(await readFloat(checkpoint, name, range));
+    return backend.upload(tensor('f32', [bias.length], bias));
   }
 
-  const normalize = async (hidden: BufferHandle, { norms }: HeadWeights): Promise<BufferHandle> =>
-    runSteps(head.steps, hidden, { backend, weights: norms, positions: await positions.sequence(hidden.shape[0]) });
+  function free({ steps, chunks }: HeadWeights): void {
+    backend.free(...steps.values(), ...chunks.flatMap(({ weight, bias }) => [weight, bias]));
+  }
+
+  function project(x: BufferHandle, { weight, bias }: HeadWeights['chunks'][number]): BufferHandle {
+    if (weight.dtype === 'f32') return finish(backend.run(linear, { x, w: weight, bias }, {}).y);
+    const { y: w } = backend.run(convert, { x: weight }, { to: 'f32' });
+    const { y } = backend.run(linear, { x, w, bias }, {});
+    backend.free(w);
+    return finish(y);
+  }
+
+  /** The factor and the cap of the logits, in the place of the projection's output. */
+  function finish(projected: BufferHandle): BufferHandle {
+    let logits = projected;
+    const replace = (next: BufferHandle): void => {
+      backend.free(logits);
+      logits = next;
+    };
+    if (head.scale !== undefined) replace(backend.run(scale, { x: logits }, { scale: head.scale }).y);
+    if (head.softcap !== undefined) replace(backend.run(softcap, { x: logits }, { cap: head.softcap }).y);
+    return logits;
+  }
+
+  const normalize = async (hidden: BufferHandle, { steps: loaded }: HeadWeights): Promise<BufferHandle> =>
+    runSteps(head.steps, hidden, { backend, weights: loaded, positions: await positions.sequence(hidden.shape[0]) });
   const held = (): Promise<HeadWeights> => {
     weights ??= load();
     return weights;
@@ -87,7 +104,7 @@ export function createHead(
     async release() {
       const current = await weights?.catch(() => undefined);
       weights = undefined;
-      if (current) backend.free(...current.norms.values(), ...current.chunks);
+      if (current) free(current);
     },
   };
 }

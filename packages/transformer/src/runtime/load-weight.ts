@@ -8,16 +8,50 @@ import {
   type Tensor,
   tensor,
   toF32,
+  transpose,
 } from '@calibrant/core';
+import { type StoredPart, storedParts, type WeightRef } from '../description.js';
 
-/** Reads a tensor (or some of its rows) into an f32 buffer that every lane sees. */
-export async function loadWeight(
+/** Reads a weight into an f32 buffer of its shape that every lane sees, however the checkpoint stores it. */
+export async function loadWeight(backend: Backend, checkpoint: Checkpoint, weight: WeightRef): Promise<BufferHandle> {
+  const { name, stored } = weight;
+  if (stored === undefined) return toF32Buffer(backend, await readFloat(checkpoint, name));
+  if (stored !== 'transposed') return backend.upload(await readParts(checkpoint, weight));
+  const x = await toF32Buffer(backend, await readFloat(checkpoint, name));
+  const { y } = backend.run(transpose, { x }, {});
+  backend.free(x);
+  return y;
+}
+
+/** Reads several weights, by name. Frees what it has read when one cannot be. */
+export async function loadWeights(
   backend: Backend,
   checkpoint: Checkpoint,
-  name: string,
-  range?: { readonly start: number; readonly end: number },
-): Promise<BufferHandle> {
-  return toF32Buffer(backend, await readFloat(checkpoint, name, range));
+  weights: readonly WeightRef[],
+): Promise<Map<string, BufferHandle>> {
+  const loaded = new Map<string, BufferHandle>();
+  try {
+    for (const weight of weights) loaded.set(weight.name, await loadWeight(backend, checkpoint, weight));
+  } catch (error) {
+    backend.free(...loaded.values());
+    throw error;
+  }
+  return loaded;
+}
+
+async function readParts(checkpoint: Checkpoint, weight: WeightRef): Promise<Tensor> {
+  const whole = tensor('f32', weight.shape);
+  let at = 0;
+  for (const part of storedParts(weight)) {
+    const values = toF32(await readFloat(checkpoint, part.name, rangeOf(part)));
+    (whole.data as Float32Array).set(values, at);
+    at += values.length;
+  }
+  return whole;
+}
+
+function rangeOf({ shape, skipRows }: StoredPart): { start: number; end: number } | undefined {
+  return skipRows === undefined ? undefined : { start: skipRows, end: shape[0] };
 }
 
 /** Reads a tensor and makes sure that it holds floats. */

@@ -1,6 +1,6 @@
 import { type Backend, type BufferHandle, tensor } from '@calibrant/core';
-import type { RopeDescription } from '../description.js';
-import { ropeTables } from './rope-tables.js';
+import type { ArchitectureDescription } from '../description.js';
+import { isLong, ropeTables } from './rope-tables.js';
 
 export interface RopeBuffers {
   readonly cos: BufferHandle;
@@ -12,14 +12,18 @@ export interface Positions {
   /** i32 `[tokens]`. */
   readonly ids: BufferHandle;
   readonly tables: Readonly<Record<string, RopeBuffers>>;
+  /** ALiBi's slopes, f32 `[heads]`, of models that use them. */
+  readonly alibi?: BufferHandle;
+  /** Positions in use: one more than the largest id. */
+  readonly count: number;
 }
 
 /** Makes position buffers once and keeps them until `release`. */
 export interface PositionBuffers {
   /** 0, 1, … of one sequence. */
   sequence(length: number): Promise<Positions>;
-  /** The same position for each of `rows` sequences that advance together. */
-  step(position: number, rows: number): Promise<Positions>;
+  /** The same position for each of `rows` sequences that advance together, to become sequences of `length` tokens (of `position + 1` if absent). */
+  step(position: number, rows: number, length?: number): Promise<Positions>;
   release(): Promise<void>;
 }
 
@@ -28,8 +32,7 @@ const SMALLEST_TABLE = 256;
 
 export function createPositionBuffers(
   backend: Backend,
-  ropes: Readonly<Record<string, RopeDescription>>,
-  maxPositions = 0,
+  { rope: ropes, maxPositions = 0, alibi }: Pick<ArchitectureDescription, 'rope' | 'maxPositions' | 'alibi'>,
 ): PositionBuffers {
   const made = new Map<string, Promise<BufferHandle[]>>();
   const once = (key: string, make: () => Promise<BufferHandle[]>): Promise<BufferHandle[]> => {
@@ -47,13 +50,18 @@ export function createPositionBuffers(
     if (length <= maxPositions) size = Math.min(size, maxPositions);
     const result: Record<string, RopeBuffers> = {};
     for (const [name, rope] of Object.entries(ropes)) {
-      const [cos, sin] = await once(`${name} ${size}`, async () => {
-        const pair = ropeTables(rope, size);
+      const [cos, sin] = await once(`${name} ${size}${isLong(rope, length) ? ' long' : ''}`, async () => {
+        const pair = ropeTables(rope, size, length);
         return Promise.all([backend.upload(pair.cos), backend.upload(pair.sin)]);
       });
       result[name] = { cos, sin };
     }
     return result;
+  };
+  const slopes = async (): Promise<Pick<Positions, 'alibi'>> => {
+    if (!alibi) return {};
+    const [handle] = await once('alibi', async () => [await backend.upload(tensor('f32', [alibi.length], Float32Array.from(alibi)))]);
+    return { alibi: handle };
   };
   return {
     async sequence(length) {
@@ -61,10 +69,11 @@ export function createPositionBuffers(
         `sequence ${length}`,
         Int32Array.from({ length }, (_, i) => i),
       );
-      return { ids: sequenceIds, tables: await tables(length) };
+      return { ids: sequenceIds, tables: await tables(length), ...(await slopes()), count: length };
     },
-    async step(position, rows) {
-      return { ids: await ids(`step ${position} ${rows}`, new Int32Array(rows).fill(position)), tables: await tables(position + 1) };
+    async step(position, rows, length = position + 1) {
+      const stepIds = await ids(`step ${position} ${rows}`, new Int32Array(rows).fill(position));
+      return { ids: stepIds, tables: await tables(length), ...(await slopes()), count: position + 1 };
     },
     async release() {
       const all = await Promise.allSettled(made.values());

@@ -12,7 +12,7 @@ import { architectures as official } from '../architectures/official.js';
 import { checkTensors, describeCheckpoint } from '../architectures/resolve.js';
 import type { ArchitectureDescription } from '../description.js';
 import { createBlock, type LinearInfo, stagesOf, type TransformerBlock } from './block.js';
-import { createEmbedding } from './embedding.js';
+import { createEmbedding, type EmbedOptions } from './embedding.js';
 import { createHead } from './head.js';
 import { createPositionBuffers, type PositionBuffers } from './position-buffers.js';
 
@@ -38,7 +38,7 @@ export interface Transformer {
   /** All linear layers inside blocks, in the order in which they are computed. */
   linears(): readonly LinearInfo[];
   /** Hidden states `[tokens, hiddenSize]` of one sequence before the first block, on `lane` or visible to all. */
-  embed(ids: Int32Array, options?: { readonly lane?: number }): Promise<BufferHandle>;
+  embed(ids: Int32Array, options?: EmbedOptions): Promise<BufferHandle>;
   /** @throws CalibrantError `INVALID_ARGUMENT` when there is no such block. */
   block(index: number): TransformerBlock;
   /** Logits `[tokens, vocabSize]` of the last block's output, which stays the caller's. */
@@ -71,8 +71,8 @@ export function openTransformer(checkpoint: Checkpoint, backend: Backend, option
   const { architectures = official, chunkBytes = CHUNK_BYTES } = options;
   const description = describeCheckpoint(checkpoint, architectures);
   checkTensors(checkpoint, description);
-  const positions = createPositionBuffers(backend, description.rope, description.maxPositions);
-  const embedding = createEmbedding(backend, checkpoint, description, chunkBytes);
+  const positions = createPositionBuffers(backend, description);
+  const embedding = createEmbedding(backend, checkpoint, description, positions, chunkBytes);
   const head = createHead(backend, checkpoint, description, positions, chunkBytes);
 
   const model: Transformer = {
@@ -123,12 +123,13 @@ async function runSequences(
       const block = model.block(index);
       const weights = await block.load();
       try {
-        for (const [i, hidden] of states.entries()) {
+        await inTurns(states.length, observe ? 1 : backend.lanes, async (i) => {
           throwIfAborted(signal);
           const options = observe ? { observe: (point: string, handle: BufferHandle) => observe(index, point, handle, i) } : {};
+          const hidden = states[i];
           states[i] = await block.forward(hidden, weights, options);
           backend.free(hidden);
-        }
+        });
         await backend.sync();
       } finally {
         block.release(weights);
@@ -140,4 +141,18 @@ async function runSequences(
     backend.free(...states);
     throw error;
   }
+}
+
+/**
+ * Works on items 0 to count in several rows of turns at once, one for each lane, so that lanes do not wait for each other where a mixture waits for its
+ * router. With one row, in order.
+ */
+async function inTurns(count: number, rows: number, work: (item: number) => Promise<void>): Promise<void> {
+  const ended = await Promise.allSettled(
+    Array.from({ length: Math.min(rows, count) }, async (_, row) => {
+      for (let item = row; item < count; item += rows) await work(item);
+    }),
+  );
+  const failed = ended.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
 }

@@ -15,12 +15,23 @@ export interface ConfigReader {
   text(key: string, fallback: string): string;
   list(key: string): readonly unknown[] | undefined;
   object(key: string): ConfigReader | undefined;
+  /** A number above 0, undefined where the config says `null`, the fallback where it says nothing. */
+  nullable(key: string, fallback?: number): number | undefined;
   has(key: string): boolean;
   /** One id or several (`eos_token_id`). */
   ids(key: string): number[];
 }
 
-export function readConfig(config: Config, path = ''): ConfigReader {
+export interface ReadConfigOptions {
+  /** Other names of keys, as older models or other libraries write them. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  /** Where the object lies in config.json, for messages: `rope_parameters.`. */
+  readonly path?: string;
+}
+
+export function readConfig(values: Config, { aliases = {}, path = '' }: ReadConfigOptions = {}): ConfigReader {
+  const other = Object.entries(aliases).flatMap(([key, alias]) => (values[key] == null && alias in values ? [[key, values[alias]]] : []));
+  const config: Config = { ...values, ...Object.fromEntries(other) };
   const value = (key: string): unknown => config[key] ?? undefined;
   const wrong = (key: string, expected: string): CalibrantError =>
     new CalibrantError(
@@ -59,8 +70,10 @@ export function readConfig(config: Config, path = ''): ConfigReader {
       const found = value(key);
       if (found === undefined) return undefined;
       if (typeof found !== 'object' || Array.isArray(found)) throw wrong(key, 'an object');
-      return readConfig(found as Config, `${path}${key}.`);
+      return readConfig(found as Config, { path: `${path}${key}.` });
     },
+    nullable: (key, fallback) =>
+      config[key] === null || (config[key] ?? fallback) === undefined ? undefined : reader.positive(key, fallback),
     has: (key) => value(key) !== undefined,
     ids(key) {
       const found = value(key);

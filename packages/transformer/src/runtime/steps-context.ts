@@ -1,0 +1,22 @@
+import { type Backend, type BufferHandle, CalibrantError } from '@calibrant/core';
+import type { AttentionStep, WeightRef } from '../description.js';
+import type { Positions } from './position-buffers.js';
+
+/** Computes attention from a step's query, key and value; the cached decoder brings its own. */
+export type Attend = (step: AttentionStep, query: BufferHandle, key: BufferHandle, value: BufferHandle) => BufferHandle;
+
+export interface StepsContext {
+  readonly backend: Backend;
+  readonly weights: ReadonlyMap<string, BufferHandle>;
+  readonly positions: Positions;
+  readonly attend?: Attend;
+  /** Called with each linear layer's input once per run, before the layer; the handle is valid during the call. */
+  readonly observe?: (point: string, handle: BufferHandle) => void;
+}
+
+/** The buffer of a weight among those that were given. */
+export function weightOf({ weights }: StepsContext, { name }: WeightRef): BufferHandle {
+  const found = weights.get(name);
+  if (!found) throw new CalibrantError('INVALID_ARGUMENT', `The weights given to the block lack ${name}.`, { tensor: name });
+  return found;
+}
