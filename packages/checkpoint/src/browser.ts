@@ -3,6 +3,7 @@
  * @module
  */
 
+export { type HttpSourceOptions, httpSource } from './files/http-source.js';
 export { isRepoId, isSafeRevision, type ModelReference, parseModelReference } from './hub/model-reference.js';
 export { MAX_HEADER_BYTES, readSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from './safetensors/header.js';
 export { INDEX_FILE, parseSafetensorsIndex } from './safetensors/index-file.js';

@@ -67,7 +67,7 @@ describe('a byte-level BPE tokenizer', () => {
     const key = await meta(withTokenizer({}));
     expect(key('ggml.model')).toBe('gpt2');
     expect(key('ggml.tokens')).toEqual(['a', 'b', 'ab', ' ', 'a b', 'c', '<|end|>', '<tool call>', '[PAD8]', '[PAD9]']);
-    expect(key('ggml.token_type')).toEqual([1, 1, 1, 1, 1, 1, 3, 4, 5, 5]);
+    expect(key('ggml.token_type')).toEqual(Int32Array.of(1, 1, 1, 1, 1, 1, 3, 4, 5, 5));
     expect(key('ggml.merges')).toEqual(['a b', 'aĠ b']);
   });
 

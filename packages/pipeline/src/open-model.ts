@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { fileSource, openHubModel, openModelFolder, parseModelReference } from '@calibrant/checkpoint';
+import { isHttpUrl, openHubModel, openModelFolder, openSource, parseModelReference } from '@calibrant/checkpoint';
 import { type Backend, CalibrantError, type Checkpoint, type Registry, type RunOptions } from '@calibrant/core';
 
 export interface OpenModelOptions extends RunOptions {
@@ -9,12 +9,14 @@ export interface OpenModelOptions extends RunOptions {
 }
 
 /**
- * Opens a model by what a user types: a folder, a single file (GGUF), or a Hub repository `org/name[@revision]`. Quantized models are
+ * Opens a model by what a user types: a folder, a single file (GGUF, or any part of a split one), its
+ * URL, or a Hub repository `org/name[@revision]`. Quantized models are
  * read through the format that recognizes them, as f32 under their Hugging Face names.
  *
  * @throws CalibrantError `NOT_FOUND` or `UNSUPPORTED` that says what was looked for.
  */
 export async function openModel(reference: string, options: OpenModelOptions): Promise<Checkpoint> {
+  if (isHttpUrl(reference) && parseModelReference(reference).kind === 'path') return openFile(reference, options);
   const stats = await stat(reference).catch(() => undefined);
   if (stats?.isFile()) return openFile(reference, options);
   if (stats?.isDirectory()) return openFolder(reference, options);
@@ -28,8 +30,8 @@ export async function openModel(reference: string, options: OpenModelOptions): P
   return wrapFolder(await openHubModel(hub.repo, { ...hub, ...options }), options);
 }
 
-async function openFile(file: string, { registry, backend }: OpenModelOptions): Promise<Checkpoint> {
-  const source = await fileSource(file);
+async function openFile(file: string, { registry, backend, signal }: OpenModelOptions): Promise<Checkpoint> {
+  const source = await openSource(file, signal ? { signal } : {});
   try {
     for (const format of registry.list('format')) {
       const opened = await format.reader?.openFile?.(source, { backend });
@@ -46,7 +48,7 @@ async function openFile(file: string, { registry, backend }: OpenModelOptions): 
   throw new CalibrantError('UNSUPPORTED', `No registered format recognizes the file ${file}. ${hint}`, { file });
 }
 
-/** A folder with a single GGUF file and no safetensors is that file. */
+/** A folder with a single GGUF model, in one file or in parts, and no config.json is that model. */
 async function openFolder(folder: string, options: OpenModelOptions): Promise<Checkpoint> {
   const gguf = await onlyGguf(folder);
   return gguf ? openFile(gguf, options) : wrapFolder(await openModelFolder(folder), options);
@@ -55,7 +57,8 @@ async function openFolder(folder: string, options: OpenModelOptions): Promise<Ch
 async function onlyGguf(folder: string): Promise<string | undefined> {
   const names = await readdir(folder);
   const files = names.filter((name) => name.endsWith('.gguf'));
-  return files.length === 1 && !names.includes('config.json') ? path.join(folder, files[0]) : undefined;
+  const models = new Set(files.map((name) => name.replace(/-\d{5}-of-(\d{5})\.gguf$/, '-of-$1.gguf')));
+  return models.size === 1 && !names.includes('config.json') ? path.join(folder, files[0]) : undefined;
 }
 
 async function wrapFolder(checkpoint: Checkpoint, { registry, backend }: OpenModelOptions): Promise<Checkpoint> {

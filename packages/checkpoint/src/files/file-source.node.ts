@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type ByteSource, CalibrantError } from '@calibrant/core';
 import { fileError } from './file-error.node.js';
 
@@ -55,6 +56,7 @@ export async function fileSource(path: string): Promise<ByteSource> {
       }
       return bytes;
     },
+    sibling: (name) => fileSource(join(dirname(path), name)),
     close: () => handle.close(),
   };
 }

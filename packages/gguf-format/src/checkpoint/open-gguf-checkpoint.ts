@@ -1,9 +1,8 @@
 import { type Backend, type ByteSource, CalibrantError, type Checkpoint, type DType, type Tensor, type TensorInfo } from '@calibrant/core';
 import { findBlockTypeById } from '../blocks/block-types.js';
-import type { GgufFile, GgufTensor } from '../file/gguf-file.js';
 import { MAGIC } from '../file/gguf-file.js';
 import { metadataReader } from '../file/metadata.js';
-import { readGguf } from '../file/read-gguf.js';
+import { type GgufModel, type GgufModelTensor, readGgufModel } from '../file/read-model.js';
 import { architectureOfFile, interleavedOrder, isPermuted } from '../models/architectures.js';
 import { ROPE_FACTORS, ropeScalingOf } from '../models/rope-factors.js';
 import { fromGgufName } from '../models/tensor-names.js';
@@ -12,7 +11,7 @@ import { readRows } from './read-rows.js';
 import { tokenizerFiles } from './tokenizer-files.js';
 
 /**
- * Opens a GGUF file as a checkpoint: Hugging Face's tensor names and row order, quantized tensors read as f32 (decoded by the backend), floats in their
+ * Opens a GGUF file, or with any of its parts a split model, as a checkpoint: Hugging Face's tensor names and row order, quantized tensors read as f32 (decoded by the backend), floats in their
  * stored type, and config.json, tokenizer.json and tokenizer_config.json reconstructed from the metadata.
  *
  * @throws CalibrantError `CORRUPT_FILE` for a damaged file, `UNSUPPORTED` for an architecture or tensor type that is not read here.
@@ -21,19 +20,19 @@ import { tokenizerFiles } from './tokenizer-files.js';
  * const rows = await checkpoint.read('model.layers.0.self_attn.q_proj.weight', { start: 0, end: 64 });
  */
 export async function openGgufCheckpoint(source: ByteSource, { backend }: { readonly backend: Backend }): Promise<Checkpoint> {
-  const file = await readGguf(source);
+  const file = await readGgufModel(source);
+  try {
+    return await checkpointOf(file, backend);
+  } catch (error) {
+    await Promise.all(file.parts.filter((part) => part.source !== source).map((part) => part.source.close()));
+    throw error;
+  }
+}
+
+async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoint> {
   const metadata = metadataReader(file.name, file.metadata);
-  const shards = metadata.number('split.count') ?? 1;
-  if (shards > 1)
-    throw new CalibrantError(
-      'UNSUPPORTED',
-      `${file.name} is one of ${shards} parts of a model. Merge them first: llama-gguf-split --merge.`,
-      {
-        file: file.name,
-      },
-    );
   const architecture = architectureOfFile(metadata.requireString('general.architecture'), file.name);
-  const stored = new Map<string, GgufTensor>();
+  const stored = new Map<string, GgufModelTensor>();
   for (const tensor of file.tensors.values()) {
     const name = fromGgufName(tensor.name);
     if (name) stored.set(name, tensor);
@@ -55,11 +54,11 @@ export async function openGgufCheckpoint(source: ByteSource, { backend }: { read
     attentionBias: stored.has('model.layers.0.self_attn.q_proj.bias'),
     mlpBias: stored.has('model.layers.0.mlp.gate_proj.bias'),
     vocabSize: stored.get('model.embed_tokens.weight')?.shape[0] ?? metadata.requireNumber(`${architecture.name}.vocab_size`),
-    llama3: await llama3Scaling(source, file, backend),
+    llama3: await llama3Scaling(file, backend),
   });
   const order = interleavedOrder(Number(config['head_dim']));
   const sideFiles = new Map([['config.json', JSON.stringify(config)], ...tokenizerFiles(file)]);
-  const tensors = new Map([...stored].map(([name, tensor]) => [name, tensorInfo(file, name, tensor)]));
+  const tensors = new Map([...stored].map(([name, tensor]) => [name, tensorInfo(name, tensor)]));
   return {
     name: file.name,
     config,
@@ -72,9 +71,9 @@ export async function openGgufCheckpoint(source: ByteSource, { backend }: { read
       const tensor = stored.get(name);
       if (!tensor) throw new CalibrantError('NOT_FOUND', `${file.name} holds no tensor "${name}".`, { file: file.name, tensor: name });
       const permutation = architecture.interleaved && isPermuted(tensor.name) ? order : undefined;
-      return readRows(source, backend, tensor, range ?? { start: 0, end: tensor.shape[0] ?? 1 }, permutation);
+      return readRows(tensor.source, backend, tensor, range ?? { start: 0, end: tensor.shape[0] ?? 1 }, permutation);
     },
-    close: () => source.close(),
+    close: () => file.close(),
   };
 }
 
@@ -88,12 +87,12 @@ export async function openGgufFile(source: ByteSource, context: { readonly backe
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
-function tensorInfo(file: GgufFile, name: string, { shape, type, bytes }: GgufTensor): TensorInfo {
+function tensorInfo(name: string, { shape, type, bytes, source }: GgufModelTensor): TensorInfo {
   const dtype = DTYPES[type.name];
-  return { name, shape, bytes, file: file.name, dtype: dtype ?? 'f32', ...(dtype ? {} : { storage: type.name }) };
+  return { name, shape, bytes, file: source.name, dtype: dtype ?? 'f32', ...(dtype ? {} : { storage: type.name }) };
 }
 
-async function llama3Scaling(source: ByteSource, file: GgufFile, backend: Backend) {
+async function llama3Scaling(file: GgufModel, backend: Backend) {
   const tensor = file.tensors.get(ROPE_FACTORS);
   if (!tensor) return undefined;
   if (findBlockTypeById(tensor.type.id)?.name !== 'F32')
@@ -101,7 +100,7 @@ async function llama3Scaling(source: ByteSource, file: GgufFile, backend: Backen
       file: file.name,
       tensor: ROPE_FACTORS,
     });
-  const factors = await readRows(source, backend, tensor, { start: 0, end: tensor.shape[0] });
+  const factors = await readRows(tensor.source, backend, tensor, { start: 0, end: tensor.shape[0] });
   return (config: { headDim: number; ropeTheta: number }, originalContext: number) =>
     ropeScalingOf(file.name, factors.data as Float32Array, config, originalContext);
 }

@@ -7,7 +7,7 @@ import { SPACE, TOKEN_TYPE } from '../tokenizer/tokenizer-keys.js';
 export type SideFiles = ReadonlyMap<string, string>;
 
 /** tokenizer.json and tokenizer_config.json, reconstructed from the metadata of a file; none for a file without a vocabulary that is read here. */
-export function tokenizerFiles({ name: file, metadata }: GgufFile): SideFiles {
+export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' | 'metadata'>): SideFiles {
   const reader = metadataReader(file, metadata);
   const model = reader.string('tokenizer.ggml.model');
   const tokens = reader.strings('tokenizer.ggml.tokens');
@@ -90,6 +90,9 @@ function byteLevel(pre: string, vocab: Record<string, number>, merges: readonly 
 
 const BPE_DEFAULTS = { dropout: null, continuing_subword_prefix: null, end_of_word_suffix: null };
 
+/** Far beyond the pieces of any vocabulary (SentencePiece stops at 16 letters unless told otherwise); bounds the work on a hostile file. */
+const LONGEST_PIECE = 1024;
+
 /** SentencePiece's BPE: every split of a piece into two pieces is a merge, ranked by the score of the piece. */
 function sentencePiece(
   tokens: readonly string[],
@@ -98,13 +101,15 @@ function sentencePiece(
   scores: readonly number[],
   unknown: string | undefined,
 ) {
+  const ids = new Map(Object.entries(vocab));
+  const lengths = new Set([...ids.keys()].map((piece) => piece.length));
   const merges: { pair: [string, string]; score: number; left: number; right: number }[] = [];
   for (const [id, token] of tokens.entries()) {
-    if (typeOf(id) !== TOKEN_TYPE.normal) continue;
-    const letters = [...token];
-    for (let at = 1; at < letters.length; at++) {
-      const pair: [string, string] = [letters.slice(0, at).join(''), letters.slice(at).join('')];
-      const [left, right] = [vocab[pair[0]], vocab[pair[1]]];
+    if (typeOf(id) !== TOKEN_TYPE.normal || token.length > LONGEST_PIECE) continue;
+    for (let at = 1; at < token.length; at++) {
+      if (!lengths.has(at) || !lengths.has(token.length - at)) continue;
+      const pair: [string, string] = [token.slice(0, at), token.slice(at)];
+      const [left, right] = [ids.get(pair[0]), ids.get(pair[1])];
       if (left !== undefined && right !== undefined) merges.push({ pair, score: scores[id] ?? 0, left, right });
     }
   }

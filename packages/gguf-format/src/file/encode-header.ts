@@ -1,5 +1,5 @@
 import { MAGIC } from './gguf-file.js';
-import { ARRAY_ID, type GgufMetadata, type Scalar, type ScalarType, VALUE_TYPES } from './metadata.js';
+import { ARRAY_ID, type HeaderMetadata, type Scalar, type ScalarType, VALUE_TYPES } from './metadata.js';
 
 /** A tensor's description in the header; `offset` counts from the beginning of the data. */
 export interface HeaderTensor {
@@ -10,7 +10,7 @@ export interface HeaderTensor {
 }
 
 /** The bytes of a version 3 header, without the padding behind it. */
-export function encodeHeader(metadata: GgufMetadata, tensors: readonly HeaderTensor[]): Uint8Array {
+export function encodeHeader(metadata: HeaderMetadata, tensors: readonly HeaderTensor[]): Uint8Array {
   const out = new Bytes();
   out.scalar('u32', MAGIC);
   out.scalar('u32', 3);
@@ -18,7 +18,8 @@ export function encodeHeader(metadata: GgufMetadata, tensors: readonly HeaderTen
   out.scalar('u64', BigInt(metadata.size));
   for (const [key, entry] of metadata) {
     out.scalar('string', key);
-    if (entry.type === 'array') {
+    if (entry.type === 'encoded') out.bytes(entry.value);
+    else if (entry.type === 'array') {
       out.scalar('u32', ARRAY_ID);
       out.scalar('u32', VALUE_TYPES[entry.of].id);
       out.scalar('u64', BigInt(entry.value.length));
@@ -69,12 +70,16 @@ class Bytes {
     return at;
   }
 
+  bytes(of: Uint8Array): void {
+    const at = this.#reserve(of.length);
+    new Uint8Array(this.#view.buffer).set(of, at);
+  }
+
   scalar(type: ScalarType, of: Scalar): void {
     if (type === 'string') {
       const bytes = this.#text.encode(String(of));
       this.scalar('u64', BigInt(bytes.length));
-      const at = this.#reserve(bytes.length);
-      new Uint8Array(this.#view.buffer).set(bytes, at);
+      this.bytes(bytes);
       return;
     }
     const at = this.#reserve(VALUE_TYPES[type].bytes);

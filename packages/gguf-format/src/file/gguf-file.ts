@@ -20,6 +20,12 @@ export interface GgufFile {
   readonly alignment: number;
   /** In the file's order. */
   readonly metadata: GgufMetadata;
+  /** Where the value of each key (type and contents) lies in the file. */
+  readonly places: ReadonlyMap<string, { readonly start: number; readonly end: number }>;
+  /** Position of the first byte behind the header and its padding. */
+  readonly dataStart: number;
+  /** Bytes of the file. */
+  readonly size: number;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 

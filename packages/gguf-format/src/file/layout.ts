@@ -1,15 +1,15 @@
 import { CalibrantError, elementCount } from '@calibrant/core';
-import type { BlockType } from '../blocks/block-type.js';
 import { encodeHeader } from './encode-header.js';
+import type { GgmlType } from './ggml-types.js';
 import { ALIGNMENT_KEY, alignUp, DEFAULT_ALIGNMENT, LONGEST_NAME, MOST_DIMENSIONS } from './gguf-file.js';
-import type { GgufMetadata } from './metadata.js';
+import type { HeaderMetadata } from './metadata.js';
 
 /** A tensor to be written. */
 export interface GgufTensorPlan {
   readonly name: string;
   /** Row-major, `[out, in]`. */
   readonly shape: readonly number[];
-  readonly type: Pick<BlockType, 'name' | 'id' | 'blockSize' | 'blockBytes'>;
+  readonly type: GgmlType;
 }
 
 /** A file before its data: all places follow from shapes and types. */
@@ -27,7 +27,7 @@ export interface GgufLayout {
  *
  * @throws CalibrantError `INVALID_ARGUMENT` for duplicate or long names, `SHAPE_MISMATCH` for shapes that the type cannot hold.
  */
-export function layOut(metadata: GgufMetadata, tensors: readonly GgufTensorPlan[], file = 'GGUF file'): GgufLayout {
+export function layOut(metadata: HeaderMetadata, tensors: readonly GgufTensorPlan[], file = 'GGUF file'): GgufLayout {
   const alignment = Number(metadata.get(ALIGNMENT_KEY)?.value ?? DEFAULT_ALIGNMENT);
   const slots = new Map<string, { offset: number; bytes: number; padded: number }>();
   let end = 0;

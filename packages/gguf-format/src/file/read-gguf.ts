@@ -16,6 +16,9 @@ import { ARRAY_ID, type GgufValue, type ScalarType, VALUE_TYPES } from './metada
 /** The fewest bytes that a key with its value, and a tensor's description, take. */
 const LEAST_ENTRY = 8 + 4 + 1;
 const LEAST_TENSOR = 8 + 4 + 4 + 8;
+/** Memory that a metadata entry and a tensor's description take at most, beside names and values. */
+const ENTRY_COST = 320;
+const TENSOR_COST = 960;
 
 const scalarTypes = new Map<number, ScalarType>(Object.entries(VALUE_TYPES).map(([name, { id }]) => [id, name as ScalarType]));
 
@@ -42,17 +45,22 @@ export async function readGguf(source: ByteSource): Promise<GgufFile> {
   const entryCount = await cursor.count('the number of metadata entries', Math.floor(cursor.remaining / LEAST_ENTRY));
 
   const metadata = new Map<string, GgufValue>();
+  const places = new Map<string, { start: number; end: number }>();
   for (let i = 0; i < entryCount; i++) {
     const start = cursor.offset;
+    cursor.charge(ENTRY_COST);
     const key = await cursor.string(`the key of metadata entry ${i}`);
     if (metadata.has(key)) throw cursor.corrupt(`the metadata "${key}" is there twice.`, start);
+    const valueStart = cursor.offset;
     metadata.set(key, await readValue(cursor, key));
+    places.set(key, { start: valueStart, end: cursor.offset });
   }
   const alignment = readAlignment(cursor, metadata.get(ALIGNMENT_KEY));
 
   const described: (Omit<GgufTensor, 'offset'> & { readonly relative: number; readonly at: number })[] = [];
   const names = new Set<string>();
   for (let i = 0; i < tensorCount; i++) {
+    cursor.charge(TENSOR_COST);
     const tensor = await readTensor(cursor, i);
     if (names.has(tensor.name)) throw cursor.corrupt(`the tensor "${tensor.name}" is there twice.`, tensor.at);
     names.add(tensor.name);
@@ -76,7 +84,7 @@ export async function readGguf(source: ByteSource): Promise<GgufFile> {
     tensors.set(tensor.name, { ...tensor, offset });
   }
   checkOverlaps(cursor, tensors);
-  return { name: source.name, version, alignment, metadata, tensors };
+  return { name: source.name, version, alignment, metadata, places, tensors, dataStart, size: source.size };
 }
 
 async function readValue(cursor: HeaderCursor, key: string): Promise<GgufValue> {
