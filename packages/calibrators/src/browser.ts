@@ -1,5 +1,5 @@
 /**
- * What works without a file system: calibration sets of texts in memory and of text that the model writes.
+ * What works without a file system: calibration sets of texts in memory and of text that the model writes, and importance matrices.
  * @module
  */
 
@@ -7,4 +7,8 @@ export type { CalibrationSet, CalibrationSize, CalibrationTokenizer, TextGenerat
 export { decodeText, readJsonLines } from './decode-text.js';
 export { calibrationSetFromModel } from './from-model.js';
 export { type CalibrationDocument, calibrationSetFromText } from './from-text.js';
+export { createImportanceCollector, type ImportanceCollector } from './importance/collect.js';
+export { importanceColumns, importanceGaps, meanImportance, mergeImportance } from './importance/matrix.js';
+export { type ImportanceStatistics, importanceStatistics } from './importance/statistics.js';
+export { sumSquares } from './importance/sum-squares.js';
 export { cutWindows } from './windows.js';

@@ -1,5 +1,5 @@
 /**
- * Calibration sets: from a file, a folder, or text that the model writes itself.
+ * Calibration sets: from a file, a folder, or text that the model writes itself. Importance matrices of a model on them.
  * @module
  */
 

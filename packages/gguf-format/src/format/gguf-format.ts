@@ -5,6 +5,7 @@ import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
 import { GgufWriter } from '../file/gguf-writer.js';
 import { layOut } from '../file/layout.js';
 import { type GgufMetadata, type GgufValue, value } from '../file/metadata.js';
+import { imatrixFiles } from '../imatrix/imatrix-files.js';
 import { architectureOfModelType } from '../models/architectures.js';
 import { readModelConfig } from '../models/model-config.js';
 import { modelKeys, sizeLabel } from '../models/model-keys.js';
@@ -12,6 +13,7 @@ import { compareTensorNames } from '../models/tensor-names.js';
 import { isQuantizable, schemeOf, typeForRow, typeOfScheme } from '../schemes/tensor-types.js';
 import { tokenizerKeys } from '../tokenizer/tokenizer-keys.js';
 import { fileType } from './file-type.js';
+import { metadataOverrides, metadataSchema } from './metadata-overrides.js';
 import { ggufOutputs } from './outputs.js';
 import { tensorWriter } from './tensor-writer.js';
 
@@ -28,6 +30,7 @@ const options = z.strictObject({
     .optional()
     .describe('Name of the file in the output folder; else NAME-SCHEME.gguf'),
   name: z.string().min(1).optional().describe("The model's name in the file's metadata; else the last part of the source's"),
+  metadata: metadataSchema,
 });
 
 export type GgufFormatOptions = z.output<typeof options>;
@@ -72,6 +75,7 @@ export function ggufFormat() {
       return tensorWriter(new GgufWriter(sink, layout), fileName);
     },
     reader: { openFile: openGgufFile },
+    importance: imatrixFiles,
   });
 }
 
@@ -107,9 +111,9 @@ function storedType(planned: PlannedTensor) {
 }
 
 async function fileMetadata(
-  { checkpoint }: FormatInput,
+  { checkpoint, importance }: FormatInput,
   tensors: readonly (OutputTensor & { readonly type: { readonly name: string } })[],
-  { pre, tokenizer, name }: GgufFormatOptions,
+  { pre, tokenizer, name, metadata: overrides }: GgufFormatOptions,
 ): Promise<GgufMetadata> {
   const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
   const config = readModelConfig(checkpoint.config, checkpoint.name);
@@ -126,5 +130,27 @@ async function fileMetadata(
     ['general.quantization_version', value.u32(2)],
     ['general.file_type', value.u32(fileType(tensors.map((tensor) => ({ ...tensor, type: tensor.type.name as BlockTypeName }))))],
   ];
-  return new Map(entries);
+  const metadata = new Map(entries);
+  for (const [key, of] of [...metadataOverrides(overrides), ...importanceKeys(importance)]) {
+    // As in llama.cpp, what is set anew goes to the end.
+    metadata.delete(key);
+    metadata.set(key, of);
+  }
+  return metadata;
+}
+
+/** llama.cpp keeps no more characters of the text's name. */
+const LONGEST_DATASET = 127;
+
+/** llama-quantize's keys about the importance matrix that it used. */
+function importanceKeys(importance: FormatInput['importance']): [string, GgufValue][] {
+  if (!importance) return [];
+  return [
+    ['quantize.imatrix.file', value.string(importance.file)],
+    ...(importance.dataset === undefined
+      ? []
+      : [['quantize.imatrix.dataset', value.string(importance.dataset.slice(0, LONGEST_DATASET))] as [string, GgufValue]]),
+    ['quantize.imatrix.entries_count', value.u32(importance.entries)],
+    ['quantize.imatrix.chunks_count', value.u32(importance.chunks)],
+  ];
 }
