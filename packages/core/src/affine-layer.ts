@@ -3,7 +3,7 @@ import { CalibrantError } from './errors.js';
 import { fitAffine, groupsPerRow, roundAffine, schemeGroupSize } from './ops/affine.js';
 import { linear } from './ops/matmul.js';
 import type { LinearLayer } from './plugins/contracts.js';
-import type { AffineScheme, AffineTensor } from './scheme.js';
+import type { AffineScheme, AffineTensor, BlockScheme } from './scheme.js';
 import { elementCount, type Tensor, tensor } from './tensor.js';
 
 /** Scales f32 and zero points u8 of a weight on a backend, `[out, groups]`; `[out, 1]` per tensor too, each row alike. */
@@ -18,21 +18,49 @@ export interface AffineGrid {
  *
  * @throws CalibrantError `SHAPE_MISMATCH` naming the tensor and the group sizes that would fit, or `NON_FINITE` with the number of bad values.
  */
-export async function checkAffineLayer(backend: Backend, { name, weight, scheme }: LinearLayer): Promise<void> {
-  const [rows, columns] = weight.shape;
+export async function checkAffineLayer(backend: Backend, layer: LinearLayer): Promise<void> {
+  checkMatrix(layer);
+  const columns = layer.weight.shape[1];
+  const groupSize = schemeGroupSize(layer.scheme, columns);
+  if (columns % groupSize !== 0)
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `The group size ${groupSize} does not divide the ${columns} inputs of "${layer.name}". Sizes that do: ${fittingGroupSizes(columns, groupSize).join(', ')}.`,
+      { tensor: layer.name },
+    );
+  await checkFinite(backend, layer);
+}
+
+/**
+ * {@link checkAffineLayer} for a block type.
+ *
+ * @throws CalibrantError `SHAPE_MISMATCH` naming the tensor and the block size, or `NON_FINITE` with the number of bad values.
+ */
+export async function checkBlockLayer(backend: Backend, layer: LinearLayer<BlockScheme>): Promise<void> {
+  checkMatrix(layer);
+  const { name, weight, scheme } = layer;
+  if (weight.shape[1] % scheme.blockSize !== 0)
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `The blocks of ${scheme.type}, ${scheme.blockSize} inputs long, do not divide the ${weight.shape[1]} inputs of "${name}". Give this tensor a type with shorter blocks.`,
+      { tensor: name },
+    );
+  await checkFinite(backend, layer);
+}
+
+type Weight = Pick<LinearLayer, 'name' | 'weight'>;
+
+function checkMatrix({ name, weight }: Weight): void {
   if (weight.shape.length !== 2 || weight.dtype !== 'f32')
     throw new CalibrantError(
       'SHAPE_MISMATCH',
       `"${name}" must be an f32 matrix [out, in] to be quantized, found ${weight.dtype} [${weight.shape.join(', ')}].`,
       { tensor: name },
     );
-  const groupSize = schemeGroupSize(scheme, columns);
-  if (columns % groupSize !== 0)
-    throw new CalibrantError(
-      'SHAPE_MISMATCH',
-      `The group size ${groupSize} does not divide the ${columns} inputs of "${name}". Sizes that do: ${fittingGroupSizes(columns, groupSize).join(', ')}.`,
-      { tensor: name },
-    );
+}
+
+async function checkFinite(backend: Backend, { name, weight }: Weight): Promise<void> {
+  const [rows, columns] = weight.shape;
   if (rows === 0 || columns === 0) return;
   const ones = await backend.upload(tensor('f32', [1, columns], new Float32Array(columns).fill(1)));
   const { y } = backend.run(linear, { x: weight, w: ones }, {});

@@ -3,7 +3,7 @@
  * @module
  */
 
-export { type AffineGrid, affineTensor, affineValues, checkAffineLayer, fitScheme, roundToGrid } from './affine-layer.js';
+export { type AffineGrid, affineTensor, affineValues, checkAffineLayer, checkBlockLayer, fitScheme, roundToGrid } from './affine-layer.js';
 export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
 export { type Codebook, E2M1, NF4, nearestCode, type SortedCodebook, sortCodebook } from './codebook.js';
@@ -37,6 +37,7 @@ export { createRng, type Rng } from './rng.js';
 export type {
   AffineScheme,
   AffineTensor,
+  BlockGrid,
   BlockScheme,
   BlockTensor,
   FloatScheme,

@@ -16,6 +16,21 @@ export interface AffineScheme {
   readonly symmetric: boolean;
 }
 
+/**
+ * How the codes of a block type become values, for methods that choose the codes themselves: the type's encoder finds scales and offsets, the
+ * method the codes, and `value = scale · levels[code] − offset` (the product rounded to f32, then the difference) is what the type's decoder gives.
+ */
+export interface BlockGrid {
+  /** Elements that share a scale and an offset; divides the block size. */
+  readonly groupSize: number;
+  /** The value of each code in units of the scale, ascending. */
+  readonly levels: readonly number[];
+  /** Scales and offsets f32 `[rows, columns / groupSize]` of encoded rows. */
+  readonly steps: Kernel<'blocks', 'scales' | 'offsets', Record<string, never>>;
+  /** Encoded rows with other codes, u8 `[rows, columns]`, and the same scales and offsets. */
+  readonly replaceCodes: Kernel<'blocks' | 'codes', 'recoded', Record<string, never>>;
+}
+
 /** A grid defined by a file format as blocks of bytes, such as `q4_K`. The kernels turn f32 rows `[rows, columns]` into bytes `[rows, bytesPerRow]` and back. */
 export interface BlockScheme {
   readonly kind: 'block';
@@ -28,6 +43,8 @@ export interface BlockScheme {
   readonly needsImportance?: boolean;
   readonly encode: Kernel<'x' | 'importance', 'blocks', Record<string, never>>;
   readonly decode: Kernel<'blocks', 'x', Record<string, never>>;
+  /** Absent for types whose codes do not choose values one by one. */
+  readonly grid?: BlockGrid;
 }
 
 /** Stored as it is, in this float type. */

@@ -3,7 +3,7 @@ import type { Backend, BufferHandle } from '../backend.js';
 import type { ImportanceFiles, ImportanceOrigin } from '../importance.js';
 import type { ByteSource, Checkpoint, OutputFolder, TensorInfo } from '../io.js';
 import type { RunOptions } from '../progress.js';
-import type { AffineScheme, AffineTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
+import type { AffineScheme, AffineTensor, BlockScheme, BlockTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
 import type { Tensor } from '../tensor.js';
 
 export type PluginKind = 'quantizer' | 'transform' | 'calibrator' | 'scheme' | 'format' | 'architecture' | 'backend' | 'metric';
@@ -39,12 +39,12 @@ export interface Observations {
 }
 
 /** One linear layer to quantize. */
-export interface LinearLayer {
+export interface LinearLayer<Grid extends AffineScheme | BlockScheme = AffineScheme> {
   /** Name of the weight tensor. */
   readonly name: string;
   /** f32 `[out, in]`, visible to all lanes; the caller frees it. */
   readonly weight: BufferHandle;
-  readonly scheme: AffineScheme;
+  readonly scheme: Grid;
   readonly observations?: Observations;
 }
 
@@ -53,8 +53,8 @@ export interface QuantizerContext extends RunOptions {
   readonly warn: (message: string) => void;
 }
 
-export interface QuantizedLayer {
-  readonly tensor: AffineTensor;
+export interface QuantizedLayer<Coded extends AffineTensor | BlockTensor = AffineTensor> {
+  readonly tensor: Coded;
   /** Figures for the report: `dampPercent`, `error`, … */
   readonly facts?: Readonly<Record<string, number | string | boolean>>;
 }
@@ -63,6 +63,8 @@ export interface QuantizedLayer {
 export interface Quantizer<Options = unknown> extends PluginBase<'quantizer', Options> {
   readonly needs: readonly Need[];
   quantize(layer: LinearLayer, options: Options, context: QuantizerContext): Promise<QuantizedLayer>;
+  /** The same for block types that have a `grid`; absent where the method works on integer grids alone. */
+  quantizeBlocks?(layer: LinearLayer<BlockScheme>, options: Options, context: QuantizerContext): Promise<QuantizedLayer<BlockTensor>>;
 }
 
 /** Facts of the model that mixtures and formats decide by. */
@@ -85,16 +87,25 @@ export interface Scheme<Options = unknown> extends PluginBase<'scheme', Options>
   assign(tensors: readonly OutputTensor[], facts: ModelFacts, options: Options): ReadonlyMap<string, TensorScheme | undefined>;
 }
 
-/** One tensor of the output, as planned by a format before anything is computed. */
+/**
+ * One tensor of the output, as planned by a format before anything is computed. What differs from the checkpoint's tensor is data, so that
+ * rows stream: the source is transposed first, then rows are ordered and cut, then `add` is added.
+ */
 export interface OutputTensor {
   /** Name in the output (`blk.0.attn_q.weight`, or the source's own). */
   readonly name: string;
-  /** Name in the checkpoint; absent for tensors that the format makes (`constant`). */
+  /** Name in the checkpoint; absent for tensors that the format makes (`constant`) or builds from several (`stacked`). */
   readonly source?: string;
-  /** Row-major shape, `[out, in]`. */
+  /** Names in the checkpoint of tensors of one shape that lie one after the other along a new first dimension: a layer's experts. */
+  readonly stacked?: readonly string[];
+  /** Row-major shape, `[out, in]`; the rows of `[experts, out, in]` are those of all experts. Rows of the source beyond it are left out. */
   readonly shape: readonly number[];
   /** Output row r is source row `floor(r / period) · period + order[r mod period]`. */
   readonly rowOrder?: { readonly period: number; readonly order: readonly number[] };
+  /** The checkpoint holds `[in, out]`. */
+  readonly transposed?: boolean;
+  /** Added to every value, in f32. */
+  readonly add?: number;
   readonly constant?: Tensor;
 }
 
@@ -111,7 +122,7 @@ export interface PlannedTensor extends OutputTensor {
   readonly scheme: TensorScheme;
 }
 
-/** Rows `[rowStart, rowStart + value.shape[0])` of a planned tensor. Every row arrives once, in any order of tensors, rows in order. */
+/** Rows `[rowStart, rowStart + value.shape[0])` of a planned tensor, a vector whole. Every row arrives once, in any order of tensors, rows in order. */
 export interface EncodedRows {
   readonly rowStart: number;
   readonly value: QuantizedTensor;
