@@ -15,8 +15,8 @@ export function tensorWriter(writer: GgufWriter, fileName: string): FormatWriter
             tensor: planned.name,
           },
         );
-      // A vector's rows are its elements.
-      const rowElements = planned.shape.slice(1).reduce((product, size) => product * size, 1);
+      // A vector's rows are its elements; those of stacked matrices are the rows of all of them.
+      const rowElements = planned.shape.length === 1 ? 1 : (planned.shape.at(-1) ?? 1);
       const { data } = value.kind === 'block' ? { data: value.bytes } : value.tensor;
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
       await writer.write(planned.name, ((rowStart * rowElements) / type.blockSize) * type.blockBytes, bytes);
