@@ -8,7 +8,7 @@ export { decodeText, readJsonLines } from './decode-text.js';
 export { calibrationSetFromModel } from './from-model.js';
 export { type CalibrationDocument, calibrationSetFromText } from './from-text.js';
 export { createImportanceCollector, type ImportanceCollector } from './importance/collect.js';
-export { importanceColumns, importanceGaps, meanImportance, mergeImportance } from './importance/matrix.js';
+export { countsPerExpert, importanceColumns, importanceGaps, meanImportance, mergeImportance } from './importance/matrix.js';
 export { type ImportanceStatistics, importanceStatistics } from './importance/statistics.js';
 export { sumSquares } from './importance/sum-squares.js';
 export { cutWindows } from './windows.js';

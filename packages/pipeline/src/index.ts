@@ -3,6 +3,13 @@
  * @module
  */
 export { type EvaluateOptions, type EvaluationResult, evaluateModel } from './evaluate.js';
+export {
+  describeImportanceMatrix,
+  type ImportanceDescription,
+  type ImportanceOptions,
+  type ImportanceResult,
+  makeImportanceMatrix,
+} from './importance-matrix.js';
 export { inspectModel, type ModelInspection } from './inspect.js';
 export { type OpenModelOptions, openModel } from './open-model.js';
 export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize.js';

@@ -4,6 +4,7 @@ import {
   type Backend,
   type Checkpoint,
   type FormatInput,
+  type ImportanceOrigin,
   type ModelFacts,
   type PlannedTensor,
   parseOptions,
@@ -15,6 +16,8 @@ import {
   throwIfAborted,
 } from '@calibrant/core';
 import { describeOutput } from './describe-output.js';
+import { checkCoverage } from './importance/check-importance.js';
+import { openImportance } from './importance/recipe-importance.js';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
@@ -63,6 +66,8 @@ export interface QuantizeResult {
   readonly sourceBitsPerWeight: number;
   readonly tensors: readonly QuantizedTensorReport[];
   readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
+  /** The importance matrix that weighed the errors. */
+  readonly importance?: ImportanceOrigin;
   readonly seconds: number;
 }
 
@@ -90,24 +95,40 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     checkpoint = await openModel(options.model, options);
     throwIfAborted(options.signal);
     const transformer = openRegistered(checkpoint, options.backend, registry);
-    const facts: ModelFacts = {
+    warnWhenQuantized(checkpoint, options);
+    const modelFacts: ModelFacts = {
       config: checkpoint.config,
       architecture: transformer.description.name,
       tensors: checkpoint.tensors,
       linears: new Set(transformer.linears().map(({ name }) => name)),
     };
-    const input: FormatInput = { checkpoint, facts, recipe };
+    const bare: FormatInput = { checkpoint, facts: modelFacts, recipe };
+    const importance = await openImportance(recipe, format, formatOptions, bare, transformer, options);
+    const facts: ModelFacts = importance ? { ...modelFacts, importance: importance.covered } : modelFacts;
+    const input: FormatInput = { ...bare, facts };
     const plan = await makePlan(recipe, format, formatOptions, input, registry);
     checkGrids(quantizer, plan, facts.linears);
+    if (importance) importance.check(plan);
+    else checkCoverage(plan, undefined, recipe.scheme.name);
     const summary = summarize(options, recipe, plan, checkpoint);
     if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
 
     await checkDiskSpace(folder.stagingPath, plan);
-    const writer = await format.open(input, plan, folder, formatOptions);
+    const weighed = await importance?.matrix(plan);
+    const writer = await format.open(weighed ? { ...input, importance: weighed.origin } : input, plan, folder, formatOptions);
     let written: Awaited<ReturnType<typeof writeTensors>>;
     let files: readonly string[];
     try {
-      written = await writeTensors({ ...options, recipe, quantizer, quantizerOptions, plan, writer, transformer });
+      written = await writeTensors({
+        ...options,
+        recipe,
+        quantizer,
+        quantizerOptions,
+        plan,
+        writer,
+        transformer,
+        importance: weighed?.matrix,
+      });
       files = await writer.finish();
     } catch (error) {
       await writer.abort();
@@ -122,6 +143,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       files: files.map((file) => path.join(options.out, file)),
       tensors: summary.tensors.map((tensor) => withFacts(tensor, plan, written.facts)),
       ...(written.calibration ? { calibration: written.calibration } : {}),
+      ...(weighed ? { importance: weighed.origin } : {}),
       seconds: (performance.now() - started) / 1000,
     };
     await folder.writeText('calibrant.json', `${JSON.stringify(provenance(result), null, 2)}\n`);
@@ -132,6 +154,15 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     await folder?.abort();
     await checkpoint?.close();
   }
+}
+
+function warnWhenQuantized({ name, tensors }: Checkpoint, { onEvent }: RunOptions): void {
+  const stored = [...tensors.values()].flatMap(({ storage }) => storage ?? []);
+  if (stored.length === 0) return;
+  onEvent?.({
+    warning: `${name} is quantized already (${stored.length} of ${tensors.size} tensors are ${[...new Set(stored)].join(', ')}). Quantizing it again adds to what was lost: start from the full-precision model if there is one.`,
+    item: 'model',
+  });
 }
 
 function summarize(

@@ -49,7 +49,7 @@ export function mergeImportance(matrices: readonly ImportanceMatrix[]): Importan
 
 function addEntries(name: string, a: ImportanceEntry, b: ImportanceEntry): ImportanceEntry {
   const experts = Math.max(a.counts.length, b.counts.length);
-  const [left, right] = [perExpert(a, experts), perExpert(b, experts)];
+  const [left, right] = [countsPerExpert(a, experts), countsPerExpert(b, experts)];
   if (left.sums.length !== right.sums.length || left.counts.length !== right.counts.length)
     throw new CalibrantError(
       'SHAPE_MISMATCH',
@@ -59,8 +59,8 @@ function addEntries(name: string, a: ImportanceEntry, b: ImportanceEntry): Impor
   return { sums: left.sums.map((sum, i) => sum + right.sums[i]), counts: left.counts.map((count, i) => count + right.counts[i]) };
 }
 
-/** The older layout keeps one count for all experts. */
-function perExpert(entry: ImportanceEntry, experts: number): ImportanceEntry {
+/** An entry with a count for each expert: llama.cpp's older layout keeps one for all. Unchanged when it does not fit. */
+export function countsPerExpert(entry: ImportanceEntry, experts: number): ImportanceEntry {
   if (entry.counts.length === experts || entry.counts.length !== 1 || entry.sums.length % experts !== 0) return entry;
   return { sums: entry.sums, counts: new Float64Array(experts).fill(entry.counts[0]) };
 }

@@ -6,12 +6,11 @@ import {
   type PlannedTensor,
   type Quantizer,
   type RunOptions,
-  type Tensor,
   throwIfAborted,
 } from '@calibrant/core';
 import type { Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import { collectHessians } from './collect-hessians.js';
-import { createHiddenStates, type HiddenStates } from './hidden-states.js';
+import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
 import { dequantize, quantizeLinear } from './quantize-linear.js';
 
 export type LayerFacts = Readonly<Record<string, number | string | boolean>>;
@@ -35,7 +34,7 @@ export async function quantizeCalibrated(input: CalibratedInput): Promise<Map<st
   const { transformer, sequences, backend, targets, onEvent, signal } = input;
   const facts = new Map<string, LayerFacts>();
   const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
-  const hidden = createHiddenStates(backend, await embedAll(transformer, sequences, backend, signal));
+  const hidden = createHiddenStates(backend, await embedSequences(transformer, sequences, signal));
   let done = 0;
   onEvent?.({ phase: 'Quantizing', done, total: targets.size, unit: 'tensors' });
 
@@ -88,22 +87,6 @@ async function quantizeStages(
   } finally {
     for (const { hessian } of observations.values()) backend.free(hessian);
   }
-}
-
-async function embedAll(
-  transformer: Transformer,
-  sequences: readonly Int32Array[],
-  backend: Backend,
-  signal?: AbortSignal,
-): Promise<Tensor[]> {
-  const states: Tensor[] = [];
-  for (const ids of sequences) {
-    throwIfAborted(signal);
-    const embedded = await transformer.embed(ids);
-    states.push(await backend.download(embedded));
-    backend.free(embedded);
-  }
-  return states;
 }
 
 /** Quantizers that can work either way say so by an option of this name. */

@@ -2,14 +2,12 @@ import { type CalibrationSet, calibrationSet } from '@calibrant/calibrators';
 import { CalibrantError, type Recipe, type RunOptions, recipeSchema } from '@calibrant/core';
 import { generate, openTokenizer, type Transformer } from '@calibrant/transformer';
 
-/** The calibration set that the recipe asks for; its warnings are passed on as events. */
-export async function calibrate({
-  recipe,
-  transformer,
-  onEvent,
-  signal,
-}: { recipe: Recipe; transformer: Transformer } & RunOptions): Promise<CalibrationSet> {
-  const options = recipe.calibration ?? defaults();
+/** The calibration set that a recipe asks for; its warnings are passed on as events. */
+export async function calibrate(
+  calibration: Recipe['calibration'],
+  { transformer, onEvent, signal }: { transformer: Transformer } & RunOptions,
+): Promise<CalibrationSet> {
+  const options = calibration ?? defaults();
   const { maxPositions, vocabSize, bosTokenId } = transformer.description;
   if (maxPositions !== undefined && options.length > maxPositions)
     throw new CalibrantError(

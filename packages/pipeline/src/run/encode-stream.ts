@@ -5,6 +5,7 @@ import {
   convert,
   elementCount,
   type FormatWriter,
+  type ImportanceMatrix,
   type PlannedTensor,
   type QuantizedTensor,
   type RunOptions,
@@ -12,6 +13,7 @@ import {
   throwIfAborted,
   withBuffers,
 } from '@calibrant/core';
+import { type ImportanceBuffers, uploadImportance } from './importance-buffers.js';
 import { readSourceRows } from './source-rows.js';
 
 /** Chunks on their way through the backend while the next one is read. */
@@ -27,7 +29,9 @@ export async function encodeStream(
   writer: FormatWriter,
   backend: Backend,
   { signal }: RunOptions,
+  matrix?: ImportanceMatrix,
 ): Promise<void> {
+  const importance = await uploadImportance(planned, matrix, backend);
   const pending: Promise<{ rowStart: number; value: QuantizedTensor }>[] = [];
   const writeOldest = async () => {
     const part = await pending.shift();
@@ -36,7 +40,7 @@ export async function encodeStream(
   try {
     for await (const { rowStart, value } of readSourceRows(checkpoint, planned)) {
       throwIfAborted(signal);
-      const encoded = encode(value, planned, backend).then((result) => ({ rowStart, value: result }));
+      const encoded = encode(value, rowStart, planned, backend, importance).then((result) => ({ rowStart, value: result }));
       encoded.catch(() => {}); // reported when its turn to be written comes
       pending.push(encoded);
       if (pending.length >= IN_FLIGHT) await writeOldest();
@@ -44,10 +48,17 @@ export async function encodeStream(
     while (pending.length > 0) await writeOldest();
   } finally {
     await Promise.allSettled(pending);
+    importance?.free();
   }
 }
 
-async function encode(value: Tensor, { scheme, shape }: PlannedTensor, backend: Backend): Promise<QuantizedTensor> {
+async function encode(
+  value: Tensor,
+  rowStart: number,
+  { scheme, shape }: PlannedTensor,
+  backend: Backend,
+  importance: ImportanceBuffers | undefined,
+): Promise<QuantizedTensor> {
   const outShape = shape.length === 1 ? shape : value.shape;
   if (scheme.kind === 'affine') throw new TypeError('integer grids go through a quantizer');
   if (scheme.kind === 'float' && scheme.dtype === value.dtype)
@@ -59,7 +70,7 @@ async function encode(value: Tensor, { scheme, shape }: PlannedTensor, backend: 
       return { kind: 'float', scheme, shape: outShape, tensor: { ...(await backend.download(track(y))), shape: outShape } };
     }
     const x = value.dtype === 'f32' ? source : track(backend.run(convert, { x: source }, { to: 'f32' }).y);
-    const { blocks } = backend.run(scheme.encode, { x }, {});
+    const { blocks } = backend.run(scheme.encode, { x, importance: importance?.ofRows(rowStart, value.shape[0]) }, {});
     const { data } = await backend.download(track(blocks));
     return { kind: 'block', scheme, shape: outShape, bytes: data as Uint8Array };
   });

@@ -1,4 +1,5 @@
 import { type Backend, type BufferHandle, type Tensor, throwIfAborted } from '@calibrant/core';
+import type { Transformer } from '@calibrant/transformer';
 
 /** Sequences on their way through the backend while the next one is uploaded, per lane. */
 const IN_FLIGHT_PER_LANE = 2;
@@ -41,4 +42,17 @@ export function createHiddenStates(backend: Backend, states: Tensor[]): HiddenSt
       }
     },
   };
+}
+
+/** The hidden states before the first block, in host memory. */
+export async function embedSequences(transformer: Transformer, sequences: readonly Int32Array[], signal?: AbortSignal): Promise<Tensor[]> {
+  const { backend } = transformer;
+  const states: Tensor[] = [];
+  for (const ids of sequences) {
+    throwIfAborted(signal);
+    const embedded = await transformer.embed(ids);
+    states.push(await backend.download(embedded));
+    backend.free(embedded);
+  }
+  return states;
 }

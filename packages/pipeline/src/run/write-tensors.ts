@@ -1,4 +1,4 @@
-import type { Backend, FormatWriter, PlannedTensor, Quantizer, Recipe, RunOptions } from '@calibrant/core';
+import type { Backend, FormatWriter, ImportanceMatrix, PlannedTensor, Quantizer, Recipe, RunOptions } from '@calibrant/core';
 import { throwIfAborted } from '@calibrant/core';
 import type { Transformer } from '@calibrant/transformer';
 import { type LayerFacts, quantizeCalibrated } from './calibrated.js';
@@ -14,6 +14,7 @@ export interface WriteInput extends RunOptions {
   readonly writer: FormatWriter;
   readonly transformer: Transformer;
   readonly backend: Backend;
+  readonly importance?: ImportanceMatrix | undefined;
 }
 
 export interface Written {
@@ -30,7 +31,7 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
     plan.filter((tensor) => !calibrated.includes(tensor)),
   );
   if (calibrated.length === 0) return { facts: new Map() };
-  const set = await calibrate(input);
+  const set = await calibrate(input.recipe.calibration, input);
   const targets = new Map(calibrated.map((tensor) => [tensor.source as string, tensor]));
   const facts = await quantizeCalibrated({ ...input, options: input.quantizerOptions, sequences: set.sequences, targets });
   return { facts, calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } };
@@ -57,7 +58,7 @@ async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[
       } finally {
         backend.free(weight);
       }
-    } else await encodeStream(transformer.checkpoint, tensor, writer, backend, input);
+    } else await encodeStream(transformer.checkpoint, tensor, writer, backend, input, input.importance);
     done += workOf(tensor) * 4;
   }
   onEvent?.({ phase, done: total, total, unit: 'bytes' });
