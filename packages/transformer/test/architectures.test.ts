@@ -1,10 +1,11 @@
 import { createReferenceBackend, createRng, toF32 } from '@calibrant/core';
-import { openTransformer } from '@calibrant/transformer';
+import { inputsOf, openTransformer, type Step, storedParts, weightsOf } from '@calibrant/transformer';
 import { describe, expect, it } from '@jest/globals';
 import { BACKENDS } from './backends.js';
 import { argmax, maxDifference, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
-import { plainForward } from './plain-forward.js';
+import { plainForward } from './plain/plain-forward.js';
+import { describeConfig } from './variant-model.js';
 
 const MODELS = [
   { name: 'llama', tolerance: 1e-3 },
@@ -65,6 +66,35 @@ describe.each(BACKENDS)('the golden models on the $backend backend', ({ create }
       hidden = next;
     }
     await backend.close();
+  });
+});
+
+describe.each(MODELS)('the description of $name', ({ name }) => {
+  const { embedding, blocks, head } = describeConfig(goldenModel(name).checkpoint.config);
+  const lists = [embedding.steps ?? [], ...blocks, head.steps];
+  const flat = (steps: readonly Step[], start: string): { reads: string[]; writes: string }[] => [
+    { reads: [], writes: start },
+    ...steps.flatMap((step) => [
+      ...(step.op === 'mixture' ? step.experts.flatMap((expert) => flat(expert.steps, expert.input)) : []),
+      { reads: inputsOf(step), writes: step.output },
+    ]),
+  ];
+
+  it('writes each value once and reads what was written before', () => {
+    for (const steps of lists) {
+      const written = new Set<string>();
+      for (const { reads, writes } of flat(steps, 'hidden')) {
+        for (const read of reads) expect(written).toContain(read);
+        expect(written).not.toContain(writes);
+        written.add(writes);
+      }
+    }
+  });
+
+  it('asks for every tensor of the checkpoint', () => {
+    const weights = [embedding.weight, ...lists.flatMap(weightsOf), head.weight, ...(head.bias ? [head.bias] : [])];
+    const asked = new Set(weights.flatMap(storedParts).map((part) => part.name));
+    expect([...goldenModel(name).weights.keys()].filter((key) => !asked.has(key))).toEqual([]);
   });
 });
 

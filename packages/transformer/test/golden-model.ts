@@ -12,7 +12,7 @@ function fnv1a32(text: string): number {
 }
 
 /** Element i is `base + (u − 0.5) · 2 · scale` with u from murmur3's finalizer of `i + fnv1a32(name) + seed · 0x9E3779B1`. */
-function formulaTensor(name: string, shape: number[], base: number, scale: number, seed: number): Tensor {
+export function formulaTensor(name: string, shape: number[], base: number, scale: number, seed: number): Tensor {
   const start = (fnv1a32(name) + Math.imul(seed, 0x9e3779b1)) >>> 0;
   const out = tensor('f32', shape);
   for (let i = 0; i < out.data.length; i++) {

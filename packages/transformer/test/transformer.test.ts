@@ -195,7 +195,7 @@ describe('config.json', () => {
     expect(open({ num_hidden_layers: 1e9 })).toThrow(/"num_hidden_layers" must be a whole number from 1 to 4096/);
     expect(open({ num_key_value_heads: 3 })).toThrow(/multiple of num_key_value_heads/);
     expect(open({ hidden_act: 'xielu' })).toThrow(/activation "xielu".*silu/);
-    expect(open({ rope_parameters: { rope_type: 'yarn', factor: 4 } })).toThrow(/rotary scaling "yarn" is not supported/);
+    expect(open({ rope_parameters: { rope_type: 'proportional' } })).toThrow(/rotary scaling "proportional" is not supported.*yarn/);
     expect(open({ rms_norm_eps: 0 })).toThrow(/rms_norm_eps/);
   });
 });
@@ -206,7 +206,7 @@ describe('opening a checkpoint', () => {
   it('lists the supported architectures when the architecture is unknown', () => {
     const open = (changes: Record<string, unknown>) => () => openTransformer(withConfig(changes), backend);
     expect(open({ model_type: 'mamba', architectures: ['MambaForCausalLM'] })).toThrow(
-      /"mamba \/ MambaForCausalLM" is not supported\. Supported are llama, mistral, qwen2, qwen3, smollm3/,
+      /"mamba \/ MambaForCausalLM" is not supported\. Supported are llama, mistral,.* gpt2,.* opt;/,
     );
     expect(open({ model_type: undefined, architectures: undefined })).toThrow(/names no architecture/);
     expect(open({ model_type: undefined })).not.toThrow();

@@ -70,8 +70,8 @@ export function qwenMixture(config: ConfigReader, { hiddenSize }: DecoderSizes, 
       kind,
       values: 'shared',
     }),
-    linear({ input: 'mlpInput', output: 'sharedGate', name: `${prefix}.shared_expert_gate`, shape: [1, hiddenSize], decides: true }),
-    { op: 'gate', input: 'sharedProjected', gate: 'sharedGate', output: 'sharedGated' },
+    linear({ input: 'mlpInput', output: 'sharedShare', name: `${prefix}.shared_expert_gate`, shape: [1, hiddenSize], decides: true }),
+    { op: 'gate', input: 'sharedProjected', gate: 'sharedShare', output: 'sharedGated' },
     { op: 'add', a: 'expertsProjected', b: 'sharedGated', output: 'mlpProjected' },
   ];
 }

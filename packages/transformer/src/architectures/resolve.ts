@@ -1,5 +1,6 @@
 import { type ArchitecturePlugin, CalibrantError, type Checkpoint, describeSpec } from '@calibrant/core';
 import { type ArchitectureDescription, type StoredPart, storedParts, weightsOf } from '../description.js';
+import { fitPrefix } from './optional-prefix.js';
 
 /**
  * Finds the architecture of a checkpoint by `model_type` (or `architectures[0]`) of its config.json and describes it.
@@ -22,7 +23,7 @@ export function describeCheckpoint(
       { file: 'config.json', option: 'model_type' },
     );
   }
-  return plugin.describe(checkpoint.config);
+  return fitPrefix(checkpoint, plugin.describe(checkpoint.config));
 }
 
 /** How many names an error lists before it only counts. */
