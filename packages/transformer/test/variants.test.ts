@@ -79,6 +79,22 @@ describe('config.json of other times', () => {
   });
 });
 
+describe('a multimodal Gemma 3', () => {
+  it('runs as its text model, which its tensor names and text_config hold', async () => {
+    const { checkpoint, weights } = goldenModel('gemma3');
+    const { bos_token_id, eos_token_id, num_attention_heads, num_key_value_heads, ...text } = checkpoint.config;
+    const config = { model_type: 'gemma3', bos_token_id, eos_token_id, text_config: { num_attention_heads, num_key_value_heads, ...text } };
+    const inside = new Map([...weights].map(([name, value]) => [`language_model.${name}`, value]));
+    const backend = createReferenceBackend();
+    const model = openTransformer(memoryCheckpoint('multimodal', config, inside), backend);
+    expect(toF32(await model.logits(ids))).toEqual(toF32(await openTransformer(checkpoint, backend).logits(ids)));
+    expect(model.description).toMatchObject({ name: 'gemma3', bosTokenId: 1, eosTokenIds: [2] });
+    const small = { hidden_size: 64, intermediate_size: 96, num_hidden_layers: 1 };
+    expect(describeConfig({ model_type: 'gemma3', text_config: small })).toMatchObject({ heads: 8, kvHeads: 4, vocabSize: 262208 });
+    expect(() => describeConfig({ model_type: 'gemma3' })).toThrow(/text_config/);
+  });
+});
+
 describe('what cannot run', () => {
   const refuse = (name: string, changes: Record<string, unknown>, message: RegExp) =>
     expect(() => describeConfig({ ...goldenModel(name).checkpoint.config, ...changes })).toThrow(message);

@@ -20,11 +20,31 @@ interface GemmaTraits {
   readonly softcaps: { readonly attention?: number; readonly logits?: number };
   /** Every how many layers one sees all while the others slide; 0 when none slides. */
   readonly pattern: number;
+  /** Stands before all tensor names of a text model inside a multimodal one. */
+  readonly prefix?: string;
 }
 
 const GEMMA: GemmaTraits = { name: 'gemma', sandwich: false, headNorms: false, softcaps: {}, pattern: 0 };
 const GEMMA2: GemmaTraits = { name: 'gemma2', sandwich: true, headNorms: false, softcaps: { attention: 50, logits: 30 }, pattern: 2 };
 const GEMMA3: GemmaTraits = { name: 'gemma3_text', sandwich: true, headNorms: true, softcaps: {}, pattern: 6 };
+
+const GEMMA3_MULTIMODAL: GemmaTraits = { ...GEMMA3, name: 'gemma3', prefix: 'language_model.' };
+
+/** The text model inside a multimodal Gemma 3, whose `text_config` leaves out what the 4B model has in common with its config class. */
+function describeGemma3(raw: Readonly<Record<string, unknown>>): ArchitectureDescription {
+  const { text_config: text, bos_token_id, eos_token_id, tie_word_embeddings } = raw;
+  const common = { vocab_size: 262208, num_attention_heads: 8, num_key_value_heads: 4, max_position_embeddings: 131072 };
+  if (typeof text !== 'object' || text === null)
+    throw new CalibrantError(
+      'CORRUPT_FILE',
+      'config.json: a multimodal Gemma 3 must describe its text model in "text_config", found nothing.',
+      {
+        file: 'config.json',
+        option: 'text_config',
+      },
+    );
+  return describeGemma(GEMMA3_MULTIMODAL, { bos_token_id, eos_token_id, tie_word_embeddings, ...common, ...text });
+}
 
 /** Gemma: embeddings times sqrt(hiddenSize), RMS norms by 1 + weight, tanh GELU, tied embeddings. */
 function describeGemma(traits: GemmaTraits, raw: Readonly<Record<string, unknown>>): ArchitectureDescription {
@@ -39,6 +59,7 @@ function describeGemma(traits: GemmaTraits, raw: Readonly<Record<string, unknown
       },
     );
   const sizes = readSizes(config, { headDim: 256 });
+  const { prefix = '' } = traits;
   const logitCap = config.nullable('final_logit_softcapping', traits.softcaps.logits);
   const eps = config.positive('rms_norm_eps', 1e-6);
   return describeModel({
@@ -47,13 +68,13 @@ function describeGemma(traits: GemmaTraits, raw: Readonly<Record<string, unknown
     sizes,
     rope: ropes(traits, config, sizes.headDim),
     embedding: {
-      name: 'model.embed_tokens.weight',
+      name: `${prefix}model.embed_tokens.weight`,
       steps: [{ op: 'scale', input: 'hidden', output: 'scaled', scale: Math.sqrt(sizes.hiddenSize) }],
     },
     block: (layer) => blockSteps(traits, config, sizes, layer),
     head: {
-      steps: [rmsNorm({ input: 'hidden', output: 'normed', name: 'model.norm', width: sizes.hiddenSize, eps }, 1)],
-      name: 'lm_head.weight',
+      steps: [rmsNorm({ input: 'hidden', output: 'normed', name: `${prefix}model.norm`, width: sizes.hiddenSize, eps }, 1)],
+      name: `${prefix}lm_head.weight`,
       tied: config.flag('tie_word_embeddings', true),
       ...(logitCap === undefined ? {} : { softcap: logitCap }),
     },
@@ -62,7 +83,7 @@ function describeGemma(traits: GemmaTraits, raw: Readonly<Record<string, unknown
 
 function blockSteps(traits: GemmaTraits, config: ConfigReader, sizes: DecoderSizes, layer: number): Step[] {
   const { hiddenSize, headDim } = sizes;
-  const prefix = `model.layers.${layer}`;
+  const prefix = `${traits.prefix ?? ''}model.layers.${layer}`;
   const eps = config.positive('rms_norm_eps', 1e-6);
   const slides = isSliding(traits, config, layer);
   const bias = config.flag('attention_bias', false);
@@ -128,5 +149,12 @@ export const gemmaArchitectures: readonly Architecture[] = [
   ),
   architecture('gemma3_text', 'Gemma3ForCausalLM', 'Gemma 3, text models', 'https://arxiv.org/abs/2503.19786', (config) =>
     describeGemma(GEMMA3, config),
+  ),
+  architecture(
+    'gemma3',
+    'Gemma3ForConditionalGeneration',
+    'Gemma 3, the text model of multimodal ones',
+    'https://arxiv.org/abs/2503.19786',
+    describeGemma3,
   ),
 ];
