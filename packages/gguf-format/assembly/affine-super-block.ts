@@ -59,10 +59,10 @@ export function encodeAffineSuperBlock(x: usize, importance: usize, levels: i32,
       const weights = WEIGHTS + group * 512;
       interleave(weights, weights + 128, weights + 256, weights + 384, 32, W);
       v128.store(SUB_WEIGHTS + to, sumWeights());
-      searchAffine(X, W, levels, -0.9, 0.05, 36);
+      searchAffine(X, W, 32, levels, -0.9, 0.05, 36, false);
     } else {
       weighByMagnitude();
-      searchAffine(X, W, levels, plainFirst, plainStep, plainCount);
+      searchAffine(X, W, 32, levels, plainFirst, plainStep, plainCount, false);
     }
     v128.store(SUB_SCALES + to, v128.load(SCALE));
     v128.store(SUB_MINS + to, v128.load(MIN));

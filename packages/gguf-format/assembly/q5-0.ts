@@ -30,7 +30,7 @@ export function encodeQ5_0(rows: i32, x: usize, importance: usize, blocks: usize
 }
 
 /** Sixteen bits as 0 or 16 in sixteen bytes. */
-function fifthBits(bits: u32): v128 {
+export function fifthBits(bits: u32): v128 {
   const spread = i8x16.swizzle(i32x4.splat(bits), v128(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
   const mask = v128(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
   return v128.and(i8x16.eq(v128.and(spread, mask), mask), i8x16.splat(16));

@@ -18,8 +18,8 @@ export function truncated(value: v128): v128 {
   return v128.and(i32x4.trunc_sat_f32x4_s(value), fits);
 }
 
-/** Nearest integers, halves away from zero. */
-function rounded(value: v128): v128 {
+/** Nearest integers, halves away from zero; 0 for what is infinite or not a number. */
+export function rounded(value: v128): v128 {
   const half = v128.or(v128.and(value, i32x4.splat(0x80000000)), f32x4.splat(reinterpret<f32>(0x3effffff)));
   return truncated(f32x4.add(value, half));
 }

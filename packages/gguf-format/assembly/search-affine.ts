@@ -13,25 +13,27 @@ export function affineCodes(x: v128, inverse: v128, base: v128, levels: i32): v1
   return nearestCodes(f32x4.mul(inverse, f32x4.sub(x, base)), 0, levels);
 }
 
-function squaredError(x: usize, w: usize, scale: v128, base: v128): v128 {
+function weighedError(x: usize, w: usize, end: usize, scale: v128, base: v128, absolute: bool): v128 {
   let sum = f32x4.splat(0);
-  for (let i = 0; i < 512; i += 16) {
+  for (let i: usize = 0; i < end; i += 16) {
     const difference = f32x4.sub(f32x4.add(f32x4.mul(scale, v128.load(CODES + i)), base), v128.load(x + i));
-    sum = f32x4.add(sum, f32x4.mul(v128.load(w + i), f32x4.mul(difference, difference)));
+    const error = absolute ? f32x4.abs(difference) : f32x4.mul(difference, difference);
+    sum = f32x4.add(sum, f32x4.mul(v128.load(w + i), error));
   }
   return sum;
 }
 
 /**
- * The affine search (src/search/affine.ts) on four sub-blocks of 32 at once, one per lane, each with its sums in index order.
- * `x` and `w` hold 32 interleaved elements.
+ * The affine search (src/search/affine.ts) on four sub-blocks at once, one per lane, each with its sums in index order.
+ * `x` and `w` hold n ≤ 32 interleaved elements.
  */
-export function searchAffine(x: usize, w: usize, levels: i32, first: f32, step: f32, count: i32): void {
+export function searchAffine(x: usize, w: usize, n: i32, levels: i32, first: f32, step: f32, count: i32, absolute: bool): void {
+  const end = <usize>n * 16;
   let min = v128.load(x);
   let max = min;
   let sumW = v128.load(w);
   let sumX = f32x4.mul(sumW, min);
-  for (let i = 16; i < 512; i += 16) {
+  for (let i: usize = 16; i < end; i += 16) {
     const value = v128.load(x + i);
     const weight = v128.load(w + i);
     min = f32x4.pmin(min, value);
@@ -46,8 +48,9 @@ export function searchAffine(x: usize, w: usize, levels: i32, first: f32, step: 
 
   let inverse = f32x4.div(f32x4.splat(<f32>levels), f32x4.sub(max, min));
   let scale = f32x4.div(f32x4.splat(1), inverse);
-  for (let i = 0; i < 512; i += 16) v128.store(CODES + i, f32x4.convert_i32x4_s(affineCodes(v128.load(x + i), inverse, min, levels)));
-  let best = squaredError(x, w, scale, min);
+  for (let i: usize = 0; i < end; i += 16)
+    v128.store(CODES + i, f32x4.convert_i32x4_s(affineCodes(v128.load(x + i), inverse, min, levels)));
+  let best = weighedError(x, w, end, scale, min, absolute);
   let bestInverse = inverse;
   let bestBase = min;
 
@@ -56,7 +59,7 @@ export function searchAffine(x: usize, w: usize, levels: i32, first: f32, step: 
     let sumL = zero;
     let sumLl = zero;
     let sumXl = zero;
-    for (let i = 0; i < 512; i += 16) {
+    for (let i: usize = 0; i < end; i += 16) {
       const value = v128.load(x + i);
       const l = f32x4.convert_i32x4_s(affineCodes(value, inverse, min, levels));
       v128.store(CODES + i, l);
@@ -73,7 +76,7 @@ export function searchAffine(x: usize, w: usize, levels: i32, first: f32, step: 
     const above = f32x4.gt(thisMin, zero);
     thisMin = v128.andnot(thisMin, above);
     thisScale = v128.bitselect(f32x4.div(sumXl, sumLl), thisScale, above);
-    const error = squaredError(x, w, thisScale, thisMin);
+    const error = weighedError(x, w, end, thisScale, thisMin, absolute);
     const better = v128.and(solvable, f32x4.lt(error, best));
     if (!v128.any_true(better)) continue;
     best = v128.bitselect(error, best, better);

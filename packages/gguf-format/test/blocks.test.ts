@@ -22,7 +22,7 @@ const variants: [string, (type: BlockType, inputs: EncodeInputs) => Uint8Array, 
 ];
 
 const coded = Object.values(BLOCK_TYPES).filter(({ name }) => name !== 'F32');
-const weighted = ['Q4_0', 'Q5_0', 'Q4_K', 'Q5_K', 'Q6_K'];
+const weighted = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'IQ4_NL', 'IQ4_XS'];
 
 describe.each(variants)('the %s of', (_variant, encode, decode) => {
   it.each(coded.map((type) => [type.name, type] as const))('%s encodes to the bytes of ggml', (name, type) => {
@@ -34,8 +34,8 @@ describe.each(variants)('the %s of', (_variant, encode, decode) => {
     expect(bytes).toEqual(golden(`${fixtureName(name)}.imatrix.bin`));
   });
 
-  it('Q8_0 does not look at importance', () => {
-    expect(encode(BLOCK_TYPES.Q8_0, { x: input(), importance: importance() })).toEqual(golden('q8_0.bin'));
+  it.each(['Q8_0', 'MXFP4', 'TQ1_0', 'TQ2_0', 'NVFP4', 'Q1_0', 'Q2_0'])('%s does not look at importance', (name) => {
+    expect(encode(blockType(name), { x: input(), importance: importance() })).toEqual(golden(`${fixtureName(name)}.bin`));
   });
 
   it.each(coded.map((type) => [type.name, type] as const))('%s decodes to the floats of ggml', (name, type) => {

@@ -23,6 +23,10 @@ const DISTRIBUTIONS: Record<string, (u: number, v: number, i: number) => number>
   'small integers': (u) => Math.round((u - 0.5) * 6),
   'signed zeros': (u) => (u < 0.5 ? -0 : 0),
   constant: () => -3.25,
+  'just below powers of two': (u, v, i) =>
+    2 ** (Math.floor(v * 250) - 125) * (1 - Math.floor(u * 60) * 2 ** -24) * ((i >> 5) % 2 ? 1 : 0.1 + u),
+  'another scale per sixteen': (u, _v, i) => (u - 0.5) * 10 ** (((i >> 4) % 20) - 9),
+  'near the largest float': (u) => (u - 0.5) * 6e38,
 };
 const IMPORTANCES: Record<string, ((u: number, v: number) => number) | undefined> = {
   none: undefined,

@@ -8,11 +8,13 @@ export interface AffineTrials {
   readonly first: number;
   readonly step: number;
   readonly count: number;
+  /** Trials are compared by `Σ w · |error|` instead of `Σ w · error²`. */
+  readonly absolute?: boolean;
 }
 
 /**
  * ggml's search for an affine grid `x ≈ scale · l − min` with `l` in `[0, levels]` and `min ≥ 0`: for each trial, codes by rounding,
- * then weighted least squares for scale and minimum, keeping the smallest `Σ w · error²`. Later trials start from the best minimum so far.
+ * then weighted least squares for scale and minimum, keeping the smallest weighted error. Later trials start from the best minimum so far.
  *
  * All sums run in index order in f32. Writes the codes; returns scale and min.
  */
@@ -22,7 +24,7 @@ export function searchAffine(
   trials: AffineTrials,
   codes: Uint8Array,
 ): { scale: number; min: number } {
-  const { levels, first, step, count } = trials;
+  const { levels, first, step, count, absolute } = trials;
   let min = x[0];
   let max = x[0];
   let sumW = weights[0];
@@ -46,7 +48,7 @@ export function searchAffine(
     let sum = 0;
     for (let i = 0; i < x.length; i++) {
       const difference = f(f(f(scale * of[i]) + base) - x[i]);
-      sum = f(sum + f(weights[i] * f(difference * difference)));
+      sum = f(sum + f(weights[i] * (absolute ? Math.abs(difference) : f(difference * difference))));
     }
     return sum;
   };

@@ -1,0 +1,50 @@
+import { fromHalf, toHalf } from './half';
+import { CODES, minimum, roundBlock, scale, searchBlocks, searchedBlock } from './plain-affine';
+import { rowSigma } from './plain-symmetric';
+import { affine16 } from './q4-k';
+import { fifthBits } from './q5-0';
+
+const BYTES: i32 = 24;
+
+function storeBlock(blocks: usize): void {
+  const low = v128.load(CODES);
+  const high = v128.load(CODES, 16);
+  const nibble = i8x16.splat(15);
+  store<u16>(blocks, toHalf(scale));
+  store<u16>(blocks, toHalf(minimum), 2);
+  // Shifted by 3, the fifth bit is the sign bit that bitmask gathers.
+  store<u32>(blocks + 4, i8x16.bitmask(i8x16.shl(low, 3)) | (i8x16.bitmask(i8x16.shl(high, 3)) << 16));
+  v128.store(blocks + 8, v128.or(v128.and(low, nibble), i8x16.shl(v128.and(high, nibble), 4)));
+}
+
+export function encodeQ5_1(rows: i32, x: usize, importance: usize, blocks: usize, columns: i32): void {
+  if (!importance) {
+    for (let block = 0; block < (rows * columns) / 32; block++, x += 128, blocks += BYTES) {
+      roundBlock(x, 31);
+      storeBlock(blocks);
+    }
+    return;
+  }
+  for (let row = 0; row < rows; row++) {
+    const sigma2 = rowSigma(x, columns);
+    for (let column = 0; column < columns; column += 128) {
+      const count = min(4, (columns - column) / 32);
+      searchBlocks(x, importance + column * 4, sigma2, count, 31);
+      for (let j = 0; j < count; j++, x += 128, blocks += BYTES) {
+        searchedBlock(x, j, 31);
+        storeBlock(blocks);
+      }
+    }
+  }
+}
+
+export function decodeQ5_1(rows: i32, blocks: usize, x: usize, columns: i32): void {
+  for (let block = 0; block < (rows * columns) / 32; block++, x += 128, blocks += BYTES) {
+    const scale = f32x4.splat(fromHalf(load<u16>(blocks)));
+    const min = f32x4.splat(-fromHalf(load<u16>(blocks, 2)));
+    const high = load<u32>(blocks + 4);
+    const packed = v128.load(blocks + 8);
+    affine16(v128.or(v128.and(packed, i8x16.splat(15)), fifthBits(high)), scale, min, x);
+    affine16(v128.or(i8x16.shr_u(packed, 4), fifthBits(high >> 16)), scale, min, x + 64);
+  }
+}
