@@ -1,7 +1,7 @@
 import { createRng, type Tensor, tensor } from '@calibrant/core';
 import { klDivergence, negativeLogLikelihood } from '@calibrant/eval';
+import { runWasm } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
-import { runWasm } from './run-wasm.js';
 
 const noOptions = {};
 const whole = { start: 0, end: 0 };
@@ -10,7 +10,7 @@ const reference = {
   kl: async (base: Tensor, quantized: Tensor) => klDivergence.reference({ base, quantized }, noOptions, whole),
 };
 const wasm = {
-  nll: async (logits: Tensor, targets: Tensor) => (await runWasm(negativeLogLikelihood, { logits, targets }, noOptions)).nll.data,
+  nll: async (logits: Tensor, targets: Tensor) => runWasm(negativeLogLikelihood, { logits, targets }, noOptions).nll.data,
   kl: (base: Tensor, quantized: Tensor) => runWasm(klDivergence, { base, quantized }, noOptions),
 };
 const row = (...values: number[]) => tensor('f32', [1, values.length], Float32Array.from(values));
