@@ -1,5 +1,6 @@
 import type { BlockScheme, FloatScheme, TensorScheme } from '@calibrant/core';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
+import { blockGrid } from '../grids/grids.js';
 
 const FLOATS: Readonly<Record<string, FloatScheme>> = {
   F32: { kind: 'float', dtype: 'f32' },
@@ -10,7 +11,9 @@ const FLOATS: Readonly<Record<string, FloatScheme>> = {
 /** The grid of a GGUF type. */
 export function schemeOf(name: BlockTypeName): TensorScheme {
   const { blockSize, blockBytes, encode, decode } = BLOCK_TYPES[name];
-  return FLOATS[name] ?? ({ kind: 'block', type: name, blockSize, blockBytes, encode, decode } satisfies BlockScheme);
+  const grid = blockGrid(name);
+  const block: BlockScheme = { kind: 'block', type: name, blockSize, blockBytes, encode, decode, ...(grid ? { grid } : {}) };
+  return FLOATS[name] ?? block;
 }
 
 /** The GGUF type that stores a grid; undefined when none does. */
