@@ -20,6 +20,23 @@ export interface RunContext {
 
 /** Sets up what a long command needs, runs it, and cleans up whatever happens. Ctrl-C cancels; a second one ends at once. */
 export async function withRun<Result>(options: CommonOptions, body: (context: RunContext) => Promise<Result>): Promise<Result> {
+  return withSignal(options, async (context) => {
+    const registry = await loadRegistry(options.plugin);
+    const backend = await createBackend(registry, options);
+    try {
+      return await body({ ...context, registry, backend });
+    } finally {
+      context.reporter.stop();
+      await backend.close();
+    }
+  });
+}
+
+/** {@link withRun} for a command that computes nothing: progress and Ctrl-C alone. */
+export async function withSignal<Result>(
+  options: { readonly quiet?: boolean },
+  body: (context: Pick<RunContext, 'reporter' | 'signal'>) => Promise<Result>,
+): Promise<Result> {
   const reporter = createReporter({ quiet: options.quiet ?? false });
   const abort = new AbortController();
   const cancel = () => {
@@ -29,16 +46,12 @@ export async function withRun<Result>(options: CommonOptions, body: (context: Ru
   };
   process.on('SIGINT', cancel);
   process.on('SIGTERM', cancel);
-  let backend: Backend | undefined;
   try {
-    const registry = await loadRegistry(options.plugin);
-    backend = await createBackend(registry, options);
-    return await body({ registry, backend, reporter, signal: abort.signal });
+    return await body({ reporter, signal: abort.signal });
   } finally {
     reporter.stop();
     process.off('SIGINT', cancel);
     process.off('SIGTERM', cancel);
-    await backend?.close();
   }
 }
 

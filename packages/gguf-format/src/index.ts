@@ -16,3 +16,11 @@ export { type GgufModel, type GgufModelTensor, type GgufPart, readGgufModel } fr
 export { type GgufFormatOptions, ggufFormat } from './format/gguf-format.js';
 export { imatrixFiles } from './imatrix/imatrix-files.js';
 export { ggufSchemes } from './schemes/gguf-schemes.js';
+export type { WrittenGguf } from './tools/copy-model.js';
+export { diffGguf, type GgufDifference, type TensorDifference, type ValueDifference } from './tools/diff.js';
+export type { MetadataDifference } from './tools/diff-metadata.js';
+export { type DumpedKey, type DumpedTensor, type DumpOptions, dumpGguf, type GgufDump, type PlainValue } from './tools/dump.js';
+export { type PartLimits, parseSize } from './tools/part-plan.js';
+export { decodeRawRows, encodedRowBytes, encodeRawRows, type RawRowsOptions, readImportance } from './tools/raw-rows.js';
+export { mergeGguf, type SplitOptions, splitGguf } from './tools/split-model.js';
+export { type GgufFault, type GgufVerification, verifyGguf } from './tools/verify.js';

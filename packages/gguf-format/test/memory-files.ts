@@ -1,4 +1,4 @@
-import type { ByteSink, ByteSource, OutputFolder } from '@calibrant/core';
+import { type ByteSink, type ByteSource, CalibrantError, type OutputFolder } from '@calibrant/core';
 
 /** Bytes as a source. */
 export function memorySource(bytes: Uint8Array, name = 'model.gguf'): ByteSource {
@@ -49,4 +49,21 @@ export function memoryFolder(): OutputFolder & { files: Map<string, ReturnType<t
     },
     async writeText() {},
   };
+}
+
+/** A source among others of its folder. Counts what is open. */
+export function folderSource(files: ReadonlyMap<string, Uint8Array>, name: string, open = new Set<ByteSource>()): ByteSource {
+  const bytes = files.get(name);
+  if (!bytes) throw new CalibrantError('NOT_FOUND', `there is no ${name}`);
+  const source: ByteSource = {
+    ...memorySource(bytes, name),
+    async sibling(other) {
+      return folderSource(files, other, open);
+    },
+    async close() {
+      open.delete(source);
+    },
+  };
+  open.add(source);
+  return source;
 }
