@@ -12,6 +12,7 @@ export {
   type HeadDescription,
   inputsOf,
   type LinearStep,
+  linearSteps,
   type MixtureStep,
   type NormStep,
   type RopeDescription,
@@ -32,6 +33,7 @@ export { softcap } from './kernels/softcap.js';
 export { takeColumns } from './kernels/take-columns.js';
 export { weightedSum } from './kernels/weighted-sum.js';
 export type { ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';
+export type { EmbedOptions } from './runtime/embedding.js';
 export type { PositionBuffers, Positions, RopeBuffers } from './runtime/position-buffers.js';
 export {
   type OpenTransformerOptions,

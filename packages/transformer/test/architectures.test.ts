@@ -1,6 +1,6 @@
-import { createReferenceBackend, createRng, toF32 } from '@calibrant/core';
+import { type Backend, createReferenceBackend, createRng, toF32 } from '@calibrant/core';
 import { inputsOf, openTransformer, type Step, storedParts, weightsOf } from '@calibrant/transformer';
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { BACKENDS } from './backends.js';
 import { argmax, maxDifference, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
@@ -36,9 +36,14 @@ const MODELS = [
 ];
 
 describe.each(BACKENDS)('the golden models on the $backend backend', ({ create }) => {
+  let backend: Backend;
+  beforeAll(() => {
+    backend = create();
+  });
+  afterAll(() => backend.close());
+
   it.each(MODELS)('$name gives the logits, most likely tokens and hidden states of transformers', async ({ name, tolerance }) => {
     const { checkpoint, reference } = goldenModel(name);
-    const backend = create();
     const model = openTransformer(checkpoint, backend);
     const ids = reference.get('input_ids')!.data as Int32Array;
     const logits = await model.logits(ids);
@@ -65,7 +70,6 @@ describe.each(BACKENDS)('the golden models on the $backend backend', ({ create }
       block.release(weights);
       hidden = next;
     }
-    await backend.close();
   });
 });
 
@@ -100,13 +104,11 @@ describe.each(MODELS)('the description of $name', ({ name }) => {
 
 describe.each(MODELS)('$name with other weights', ({ name, tolerance }) => {
   it('agrees with a plain second implementation in f64', async () => {
-    for (const seed of [2, 77]) {
-      const { checkpoint, weights } = goldenModel(name, seed);
-      const random = createRng(seed);
-      const ids = Int32Array.from({ length: 24 }, () => random.integer(320));
-      const logits = await openTransformer(checkpoint, createReferenceBackend()).logits(ids);
-      const expected = plainForward(checkpoint.config, weights, ids);
-      for (const [t, values] of expected.entries()) expect(maxDifference(row(logits, t), values)).toBeLessThan(tolerance / 4);
-    }
+    const { checkpoint, weights } = goldenModel(name, 77);
+    const random = createRng(77);
+    const ids = Int32Array.from({ length: 24 }, () => random.integer(320));
+    const logits = await openTransformer(checkpoint, createReferenceBackend()).logits(ids);
+    const expected = plainForward(checkpoint.config, weights, ids);
+    for (const [t, values] of expected.entries()) expect(maxDifference(row(logits, t), values)).toBeLessThan(tolerance / 4);
   });
 });

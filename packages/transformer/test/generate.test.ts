@@ -47,6 +47,7 @@ describe.each(BACKENDS)('cached decoding on the $backend backend', ({ create }) 
 
 describe('cached decoding', () => {
   it.each([
+    'qwen2',
     'granite',
     'mixtral',
     'qwen2-moe',

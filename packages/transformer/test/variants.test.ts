@@ -1,6 +1,6 @@
-import { createReferenceBackend, createRng, type Tensor, tensor, toF32 } from '@calibrant/core';
+import { type Backend, createReferenceBackend, createRng, type Tensor, tensor, toF32 } from '@calibrant/core';
 import { openTransformer } from '@calibrant/transformer';
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { BACKENDS } from './backends.js';
 import { maxDifference, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
@@ -36,11 +36,16 @@ const VARIANTS: { name: string; what: string; changes: Record<string, unknown> }
 ];
 
 describe.each(BACKENDS)('variants on the $backend backend', ({ create }) => {
+  let backend: Backend;
+  beforeAll(() => {
+    backend = create();
+  });
+  afterAll(() => backend.close());
+
   it.each(VARIANTS)('$name: $what', async ({ name, changes }) => {
     const { config, weights, checkpoint } = variantModel(name, changes);
     if (changes['partial_rotary_factor'])
       Object.assign(config['rope_parameters'], { partial_rotary_factor: changes['partial_rotary_factor'] });
-    const backend = create();
     const model = openTransformer(checkpoint, backend);
     const logits = await model.logits(ids);
     for (const [t, values] of plainForward(config, weights, ids).entries())
@@ -48,7 +53,6 @@ describe.each(BACKENDS)('variants on the $backend backend', ({ create }) => {
     await model.release();
     await backend.sync();
     expect(backend.allocatedBytes()).toBe(0);
-    await backend.close();
   });
 });
 

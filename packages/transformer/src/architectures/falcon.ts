@@ -27,7 +27,7 @@ function describeFalcon(raw: Readonly<Record<string, unknown>>): ArchitectureDes
     config,
     sizes,
     ...(alibi
-      ? // Falcon adds ALiBi before it scales the scores.
+      ? // Falcon adds ALiBi before it scales the scores. (transformers rounds it to bf16 besides; here it is exact.)
         { alibi: alibiSlopes(heads).map((slope) => slope / Math.sqrt(headDim)) }
       : { rope: { main: readRope(config, headDim, { theta: 10000 }) } }),
     embedding: { name: 'transformer.word_embeddings.weight' },
