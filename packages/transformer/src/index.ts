@@ -32,7 +32,7 @@ export { sigmoidGate } from './kernels/sigmoid-gate.js';
 export { softcap } from './kernels/softcap.js';
 export { takeColumns } from './kernels/take-columns.js';
 export { weightedSum } from './kernels/weighted-sum.js';
-export type { ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';
+export type { BlockStage, ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';
 export type { EmbedOptions } from './runtime/embedding.js';
 export type { PositionBuffers, Positions, RopeBuffers } from './runtime/position-buffers.js';
 export {

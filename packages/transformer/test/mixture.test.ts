@@ -77,20 +77,10 @@ describe('a mixture of experts', () => {
   it('lists the linears of each expert in its own stages, without router and gate', () => {
     const backend = createCpuBackend({ threads: 1 });
     const stages = openTransformer(goldenModel('qwen2-moe').checkpoint, backend).block(1).stages;
-    expect(stages.map(({ point }) => point)).toEqual([
-      'attentionInput',
-      'attentionOutput',
-      'expert0Input',
-      'expert0Hidden',
-      'expert1Input',
-      'expert1Hidden',
-      'expert2Input',
-      'expert2Hidden',
-      'expert3Input',
-      'expert3Hidden',
-      'mlpInput',
-      'sharedHidden',
-    ]);
+    const experts = (part: string) => [0, 1, 2, 3].map((e) => `expert${e}${part}`);
+    const points = ['attentionInput', 'attentionOutput', ...experts('Input'), ...experts('Hidden'), 'mlpInput', 'sharedHidden'];
+    expect(stages.map(({ point }) => point)).toEqual(points);
+    expect(stages.map(({ group }) => group)).toEqual([0, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 5]);
     expect(stages.find(({ point }) => point === 'expert2Input')!.linears.map(({ name }) => name)).toEqual([
       'model.layers.1.mlp.experts.2.gate_proj.weight',
       'model.layers.1.mlp.experts.2.up_proj.weight',

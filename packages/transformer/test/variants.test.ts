@@ -107,7 +107,8 @@ describe('what cannot run', () => {
     refuse('gemma3', { use_bidirectional_attention: true }, /use_bidirectional_attention/);
     refuse('opt', { layer_norm_elementwise_affine: false }, /layer_norm_elementwise_affine/);
     refuse('mixtral', { num_experts_per_tok: 9 }, /num_experts_per_tok \(9\) is more than the number of experts \(4\)/);
-    refuse('mixtral', { num_local_experts: 1e6 }, /num_local_experts.*from 1 to 4096/);
+    refuse('mixtral', { num_local_experts: 1e6 }, /num_local_experts.*from 1 to 65536/);
+    refuse('stablelm', { num_attention_heads: 2e9, num_key_value_heads: 2e9, qk_layernorm: true }, /num_attention_heads.*from 1 to 65536/);
     refuse('gemma2', { final_logit_softcapping: 0 }, /final_logit_softcapping/);
     refuse(
       'phi3',

@@ -2,7 +2,7 @@ import type { Step } from '../description.js';
 import { describeLlama, type LlamaTraits } from './llama-family.js';
 import { activationKind } from './parts/activation-name.js';
 import type { ConfigReader } from './parts/config-reader.js';
-import { experts, MAX_EXPERTS } from './parts/experts.js';
+import { expertCount, experts } from './parts/experts.js';
 import { gatedMlp } from './parts/mlp.js';
 import { type Architecture, architecture } from './parts/plugin.js';
 import type { DecoderSizes } from './parts/sizes.js';
@@ -18,7 +18,7 @@ const MIXTRAL: LlamaTraits = {
     return experts({
       router: `${prefix}.gate`,
       hiddenSize,
-      count: config.size('num_local_experts', 8, MAX_EXPERTS),
+      count: expertCount(config, 'num_local_experts', 8),
       topK: config.size('num_experts_per_tok', 2),
       normalized: true,
       expert: (index, values, input) =>
@@ -54,7 +54,7 @@ export function qwenMixture(config: ConfigReader, { hiddenSize }: DecoderSizes, 
   const steps = experts({
     router: `${prefix}.gate`,
     hiddenSize,
-    count: config.size('num_experts', config.size('num_local_experts', defaults.experts), MAX_EXPERTS),
+    count: expertCount(config, config.has('num_experts') ? 'num_experts' : 'num_local_experts', defaults.experts),
     topK: config.size('num_experts_per_tok', defaults.perToken),
     normalized: config.flag('norm_topk_prob', false),
     ...(shared ? { output: 'expertsProjected' } : {}),

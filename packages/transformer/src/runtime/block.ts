@@ -1,5 +1,5 @@
 import type { Backend, BufferHandle, Checkpoint } from '@calibrant/core';
-import { type ArchitectureDescription, linearSteps, type Step, weightsOf } from '../description.js';
+import { type ArchitectureDescription, type LinearStep, linearSteps, type Step, weightsOf } from '../description.js';
 import { loadWeights } from './load-weight.js';
 import type { PositionBuffers } from './position-buffers.js';
 import { runSteps } from './run-steps.js';
@@ -28,6 +28,12 @@ export interface Stage {
   readonly linears: readonly LinearInfo[];
 }
 
+/** A stage among those of its block. */
+export interface BlockStage extends Stage {
+  /** Neighbouring stages of an equal group do not depend on one another's linears: the inputs of all experts can be observed in one pass. */
+  readonly group: number;
+}
+
 export interface ForwardOptions {
   /**
    * Called for each observation point with the input of its linears, f32 `[tokens, in]`. The handle is valid during the call: enqueue work on it, do not
@@ -39,7 +45,7 @@ export interface ForwardOptions {
 /** One transformer block. Holds no memory itself: `load` gives weights to the caller, who may replace entries (by quantized ones) and frees them by `release`. */
 export interface TransformerBlock {
   readonly index: number;
-  readonly stages: readonly Stage[];
+  readonly stages: readonly BlockStage[];
   /** Reads the block's weights as f32 buffers that every lane sees, by tensor name. */
   load(): Promise<Map<string, BufferHandle>>;
   /** Enqueues the block on one sequence, `hidden [tokens, hiddenSize]` on any lane. `hidden` stays the caller's, the result becomes the caller's. */
@@ -53,22 +59,44 @@ export interface TransformerBlock {
   release(weights: Map<string, BufferHandle>): void;
 }
 
-/** The linears of a block, grouped by their input. */
-export function stagesOf(steps: readonly Step[], block: number): Stage[] {
+/** The linears of a block, by their input. */
+export function stagesOf(steps: readonly Step[], block: number): BlockStage[] {
   const linears = linearSteps(steps).filter(({ decides }) => !decides);
-  return [...new Set(linears.map(({ input }) => input))].map((point) => ({
-    point,
-    linears: linears
-      .filter(({ input }) => input === point)
-      .map(({ weight, bias }) => ({
-        name: weight.name,
-        block,
-        input: point,
-        shape: weight.shape as [number, number],
-        ...(bias ? { bias: bias.name } : {}),
-        ...(weight.stored === 'transposed' ? { transposed: true as const } : {}),
-      })),
-  }));
+  return independentPoints(steps).flatMap((points, group) =>
+    points.map((point) => ({ point, group, linears: linears.flatMap(infoAt(point)) })),
+  );
+
+  function infoAt(point: string): (step: LinearStep) => LinearInfo[] {
+    return ({ input, weight, bias }) =>
+      input !== point
+        ? []
+        : [
+            {
+              name: weight.name,
+              block,
+              input: point,
+              shape: weight.shape as [number, number],
+              ...(bias ? { bias: bias.name } : {}),
+              ...(weight.stored === 'transposed' ? { transposed: true as const } : {}),
+            },
+          ];
+  }
+}
+
+/** The observation points of a list of steps in the order of computation; those in one list do not depend on one another's linears. */
+function independentPoints(steps: readonly Step[]): string[][] {
+  const found: string[][] = [];
+  for (const step of steps) {
+    if (step.op === 'linear' && !step.decides && !found.some((points) => points.includes(step.input))) found.push([step.input]);
+    if (step.op !== 'mixture') continue;
+    const first = found.length;
+    for (const expert of step.experts)
+      for (const [depth, points] of independentPoints(expert.steps).entries()) {
+        found[first + depth] ??= [];
+        found[first + depth].push(...points);
+      }
+  }
+  return found;
 }
 
 export function createBlock(

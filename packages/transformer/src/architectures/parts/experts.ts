@@ -1,5 +1,6 @@
 import { CalibrantError } from '@calibrant/core';
 import type { Step } from '../../description.js';
+import type { ConfigReader } from './config-reader.js';
 import { linear } from './steps.js';
 
 export interface ExpertsPart {
@@ -15,8 +16,13 @@ export interface ExpertsPart {
   readonly expert: (index: number, values: string, input: string) => Step[];
 }
 
-/** More experts than any model has; a config that says more is broken. */
-export const MAX_EXPERTS = 4096;
+/** More experts than any model has in all its layers; a config that says more is broken, and must not keep us busy. */
+const MAX_EXPERTS = 2 ** 17;
+
+/** The number of experts per layer that config.json gives under a key. */
+export function expertCount(config: ConfigReader, key: string, fallback: number): number {
+  return config.size(key, fallback, Math.max(1, Math.floor(MAX_EXPERTS / config.size('num_hidden_layers'))));
+}
 
 /** A router and its experts, from the value `mlpInput`. */
 export function experts({ router, hiddenSize, count, topK, normalized, output = 'mlpProjected', expert }: ExpertsPart): Step[] {

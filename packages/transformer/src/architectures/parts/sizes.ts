@@ -9,6 +9,9 @@ export interface DecoderSizes {
   readonly headDim: number;
 }
 
+/** More heads than any model has; a config that says more is broken. */
+const MAX_HEADS = 2 ** 16;
+
 /**
  * Reads sizes under Hugging Face's usual keys. `kvHeads` is `num_key_value_heads`, or as many as query heads when `grouped` is false.
  *
@@ -16,7 +19,7 @@ export interface DecoderSizes {
  */
 export function readSizes(config: ConfigReader, { headDim, grouped = true }: { headDim?: number; grouped?: boolean } = {}): DecoderSizes {
   const hiddenSize = config.size('hidden_size');
-  const heads = config.size('num_attention_heads');
+  const heads = config.size('num_attention_heads', undefined, MAX_HEADS);
   const kvHeads = grouped ? config.size('num_key_value_heads', heads) : heads;
   if (heads % kvHeads !== 0)
     throw new CalibrantError(
