@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { addDoctor } from './commands/doctor.js';
 import { addEval } from './commands/eval.js';
 import { addGguf } from './commands/gguf.js';
+import { addImatrix } from './commands/imatrix.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlugins } from './commands/plugins.js';
 import { addQuantize } from './commands/quantize.js';
@@ -17,7 +18,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(calibrant COMMAND --help shows the options)')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addQuantize, addEval, addInspect, addGguf, addDoctor, addPlugins]) add(program).exitOverride();
+  for (const add of [addQuantize, addEval, addInspect, addImatrix, addGguf, addDoctor, addPlugins]) add(program).exitOverride();
   return program;
 }
 

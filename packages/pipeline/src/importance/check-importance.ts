@@ -42,11 +42,15 @@ export function checkImportance(
 ): void {
   const blocks = plan.filter(({ scheme }) => scheme.kind === 'block');
   const missing: string[] = [];
+  let inBlocks = 0;
   for (const planned of blocks) {
     const { name, shape } = planned;
     const found = matrix.entries.get(name);
+    const linear = sourcesOf(planned).some((source) => linears.has(source));
+    if (linear) inBlocks++;
     if (!found) {
-      if (sourcesOf(planned).some((source) => linears.has(source))) missing.push(name);
+      // The embedding and a tied output have no inputs to observe.
+      if (linear) missing.push(name);
       continue;
     }
     const experts = expertsOf(shape);
@@ -68,7 +72,7 @@ export function checkImportance(
     );
   if (missing.length > 0)
     onEvent?.({
-      warning: `The importance matrix covers ${blocks.length - missing.length} of ${blocks.length} tensors to quantize; without: ${names(missing)}. They are rounded without weights.`,
+      warning: `The importance matrix covers ${inBlocks - missing.length} of the ${inBlocks} linear layers to quantize; without: ${names(missing)}. They are rounded without weights.`,
       item: 'importance',
     });
 }

@@ -14,12 +14,15 @@ type Assignment = ReadonlyMap<string, TensorScheme | undefined>;
 /**
  * The grid of each tensor under a scheme's name: an integer grid (`int4-g128-asym`) covers the weights of the linear layers inside
  * blocks, a registered scheme (`Q4_K_M`) decides by itself.
+ *
+ * @param plain give every tensor the scheme's own type, without the rules of a mixture, where the scheme has an option `pure`
  */
 export function assignScheme(
   scheme: { readonly name: string; readonly options: Readonly<Record<string, unknown>> },
   outputs: readonly OutputTensor[],
   facts: ModelFacts,
   registry: Registry,
+  plain = false,
 ): Assignment {
   const affine = parseAffineScheme(scheme.name);
   if (affine)
@@ -34,5 +37,7 @@ export function assignScheme(
       { option: 'recipe.scheme' },
     );
   }
-  return plugin.assign(outputs, facts, parseOptions(plugin.options, scheme.options, 'recipe.scheme.options'));
+  const given =
+    plain && plugin.options.safeParse({ ...scheme.options, pure: true }).success ? { ...scheme.options, pure: true } : scheme.options;
+  return plugin.assign(outputs, facts, parseOptions(plugin.options, given, 'recipe.scheme.options'));
 }

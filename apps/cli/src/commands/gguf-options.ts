@@ -1,0 +1,72 @@
+import { CalibrantError, type RecipeInput } from '@calibrant/core';
+
+/** Options of `calibrant quantize` under the names that llama-quantize gives them. */
+export interface GgufOptions {
+  readonly pure?: boolean;
+  /** `--no-fallback`. */
+  readonly fallback?: boolean;
+  readonly outputTensorType?: string;
+  readonly tokenEmbeddingType?: string;
+  readonly tensorType?: string[];
+  readonly overrideKv?: string[];
+}
+
+/** Options of a GGUF scheme; undefined when none is given. */
+export function schemeOptions(options: GgufOptions): Record<string, unknown> | undefined {
+  const { pure, fallback, outputTensorType, tokenEmbeddingType } = options;
+  const found = {
+    ...(pure ? { pure } : {}),
+    ...(fallback === false ? { noFallback: true } : {}),
+    ...(outputTensorType ? { outputTensorType: outputTensorType.toUpperCase() } : {}),
+    ...(tokenEmbeddingType ? { tokenEmbeddingType: tokenEmbeddingType.toUpperCase() } : {}),
+  };
+  return Object.keys(found).length > 0 ? found : undefined;
+}
+
+/**
+ * `--tensor-type PATTERN=TYPE` as overrides. A pattern without `*` is a piece of the name (`attn_v`), or a whole name that ends in `.weight`. As in
+ * llama-quantize the first that matches counts; of a recipe's overrides the last does.
+ */
+export function tensorTypeOverrides(given: readonly string[] = []): RecipeInput['overrides'] {
+  const pairs = given.map((text): [string, string] => {
+    const at = text.lastIndexOf('=');
+    if (at < 1 || at === text.length - 1)
+      throw new CalibrantError('INVALID_ARGUMENT', `--tensor-type takes PATTERN=TYPE, such as attn_v=Q6_K, found "${text}".`, {
+        option: '--tensor-type',
+      });
+    const [pattern, type] = [text.slice(0, at), text.slice(at + 1)];
+    return [pattern.includes('*') || pattern.endsWith('.weight') ? pattern : `*${pattern}*`, type];
+  });
+  const first = pairs.filter(([pattern], i) => pairs.findIndex(([other]) => other === pattern) === i);
+  return Object.fromEntries(first.reverse());
+}
+
+const TYPES: Readonly<Record<string, string>> = { int: 'u32', float: 'f32', str: 'string' };
+
+/** `--override-kv KEY=TYPE:VALUE` as the GGUF format's option `metadata`. */
+export function metadataOf(given: readonly string[] = []): Record<string, { type: string; value: number | boolean | string }> {
+  return Object.fromEntries(
+    given.map((text) => {
+      const match = /^([^=]+)=(\w+):(.*)$/s.exec(text);
+      if (!match) throw invalid(text);
+      const [, key, name, raw] = match;
+      const type = name === 'int' && raw.startsWith('-') ? 'i32' : (TYPES[name] ?? name);
+      return [key, { type, value: parseValue(type, raw, text) }];
+    }),
+  );
+}
+
+function parseValue(type: string, raw: string, text: string): number | boolean | string {
+  if (type === 'string') return raw;
+  if (type === 'bool' && /^(true|false)$/.test(raw)) return raw === 'true';
+  if (type === 'bool' || raw.trim() === '' || !Number.isFinite(Number(raw))) throw invalid(text);
+  return Number(raw);
+}
+
+function invalid(text: string): CalibrantError {
+  return new CalibrantError(
+    'INVALID_ARGUMENT',
+    `--override-kv takes KEY=TYPE:VALUE with the types int, float, bool and str (or GGUF's u8 to i64, f32, f64), such as general.license=str:mit, found "${text}".`,
+    { option: '--override-kv' },
+  );
+}

@@ -1,0 +1,31 @@
+import type { QuantizeResult } from '@calibrant/pipeline';
+import { formatBytes, formatCount, formatDuration } from '../output/format.js';
+import { renderTable } from '../output/table.js';
+
+/** What was done, or would be, for a person. */
+export function summary(result: QuantizeResult): string {
+  const { files, bytes, bitsPerWeight, sourceBytes, seconds, tensors } = result;
+  const quantized = tensors.filter(({ scheme }) => !/^(f32|f16|bf16)$/.test(scheme)).length;
+  const saved = `${formatBytes(bytes)} (${bitsPerWeight.toFixed(2)} bits per weight, was ${formatBytes(sourceBytes)})`;
+  if (result.dryRun) return [`Would write ${saved}:`, ...planLines(result), '', tensorTable(result)].join('\n');
+  return [
+    `Wrote ${saved} in ${formatDuration(seconds * 1000)}: ${formatCount(quantized)} of ${formatCount(tensors.length)} tensors quantized.`,
+    ...files.map((file) => `  ${file}`),
+  ].join('\n');
+}
+
+/** How many tensors of each type, with their bytes. */
+function planLines({ tensors }: QuantizeResult): string[] {
+  const bySchemes = new Map<string, { count: number; bytes: number }>();
+  for (const { scheme, bytes } of tensors) {
+    const entry = bySchemes.get(scheme) ?? { count: 0, bytes: 0 };
+    bySchemes.set(scheme, { count: entry.count + 1, bytes: entry.bytes + bytes });
+  }
+  return [...bySchemes].map(([scheme, { count, bytes }]) => `  ${scheme}: ${count} tensors, ${formatBytes(bytes)}`);
+}
+
+function tensorTable({ tensors, bytes, bitsPerWeight }: QuantizeResult): string {
+  const rows = tensors.map((tensor) => [tensor.name, tensor.shape.join(' × '), tensor.scheme, formatBytes(tensor.bytes)]);
+  const total = ['total', '', `${bitsPerWeight.toFixed(4)} bits per weight`, formatBytes(bytes)];
+  return renderTable(['tensor', 'shape', 'type', 'bytes'], [...rows, total], ['left', 'right', 'left', 'right']);
+}

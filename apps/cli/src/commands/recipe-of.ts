@@ -1,0 +1,148 @@
+import { readFile } from 'node:fs/promises';
+import { CalibrantError, type RecipeInput } from '@calibrant/core';
+import { type GgufOptions, metadataOf, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
+import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
+
+/** Options of the command line that make a recipe. */
+export interface RecipeOptions extends TextOptions, GgufOptions {
+  readonly recipe?: string;
+  readonly method?: string;
+  readonly scheme?: string;
+  readonly bits?: number;
+  readonly groupSize?: string;
+  readonly symmetric?: boolean;
+  readonly format?: string;
+  readonly calibration?: string;
+  readonly imatrix?: string;
+  readonly keep?: string[];
+  readonly set?: string[];
+}
+
+/** The recipe file with the command line's options over it. */
+export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
+  const base = options.recipe === undefined ? {} : await readRecipe(options.recipe);
+  const scheme = schemeOf(options);
+  const method = options.method ?? (options.set ? nameOf(base.quantizer, 'rtn') : undefined);
+  const calibration = calibrationOf(options, base.calibration);
+  const overrides = { ...base.overrides, ...tensorTypeOverrides(options.tensorType) };
+  return {
+    ...base,
+    ...(method ? { quantizer: { name: method, options: { ...optionsOf(base.quantizer), ...assignments(options.set) } } } : {}),
+    ...schemeAndFormat(options, scheme, base),
+    ...(calibration ? { calibration } : {}),
+    ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
+    ...(options.keep ? { keep: options.keep } : {}),
+    ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
+  };
+}
+
+/** The scheme and the format, each with the options that are given for it; what is not given follows from the other. */
+function schemeAndFormat(options: RecipeOptions, scheme: string | undefined, base: RecipeInput): Pick<RecipeInput, 'scheme' | 'format'> {
+  const integer = options.format === 'safetensors' || options.format === 'compressed-tensors';
+  const ofScheme = schemeOptions(options);
+  const metadata = metadataOf(options.overrideKv);
+  const schemeName = scheme ?? (options.recipe ? undefined : integer ? 'int4-g128-asym' : 'Q4_K_M');
+  const formatName = options.format ?? (options.recipe ? undefined : isInteger(scheme) ? 'compressed-tensors' : 'gguf');
+  return {
+    ...(ofScheme
+      ? { scheme: { name: schemeName ?? nameOf(base.scheme, 'Q4_K_M'), options: { ...optionsOf(base.scheme), ...ofScheme } } }
+      : schemeName
+        ? { scheme: schemeName }
+        : {}),
+    ...(Object.keys(metadata).length > 0
+      ? { format: { name: formatName ?? nameOf(base.format, 'gguf'), options: withMetadata(optionsOf(base.format), metadata) } }
+      : formatName
+        ? { format: formatName }
+        : {}),
+  };
+}
+
+function withMetadata(options: Record<string, unknown>, metadata: Record<string, unknown>): Record<string, unknown> {
+  return { ...options, metadata: { ...(options.metadata as Record<string, unknown> | undefined), ...metadata } };
+}
+
+async function readRecipe(file: string): Promise<RecipeInput> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CalibrantError(
+      'NOT_FOUND',
+      `Cannot read the recipe ${file}: ${(cause as NodeJS.ErrnoException).code}. Give the path of a JSON file.`,
+      { file, cause },
+    );
+  }
+  try {
+    return JSON.parse(text) as RecipeInput;
+  } catch (cause) {
+    throw new CalibrantError('INVALID_RECIPE', `The recipe ${file} is not valid JSON: ${(cause as Error).message}.`, { file, cause });
+  }
+}
+
+function schemeOf({ scheme, bits, groupSize, symmetric, format }: RecipeOptions): string | undefined {
+  if (scheme && (bits !== undefined || groupSize !== undefined || symmetric))
+    throw new CalibrantError(
+      'INVALID_ARGUMENT',
+      '--scheme already says the bits and groups: leave out --bits, --group-size and --symmetric, or leave out --scheme.',
+      { option: '--scheme' },
+    );
+  if (scheme) return scheme;
+  if (format === 'gguf' && bits !== undefined && groupSize === undefined) return ggufScheme(bits);
+  if (bits === undefined && groupSize === undefined && !symmetric) return undefined;
+  const size = groupSize ?? '128';
+  if (!/^(\d+|channel|tensor)$/.test(size))
+    throw new CalibrantError('INVALID_ARGUMENT', `--group-size must be a whole number, "channel" or "tensor", found "${size}".`, {
+      option: '--group-size',
+    });
+  return `int${bits ?? 4}-${/^\d+$/.test(size) ? `g${size}` : size}-${symmetric ? 'sym' : 'asym'}`;
+}
+
+/** GGUF has no free choice of bits and groups: the type that users of that width take. */
+function ggufScheme(bits: number): string {
+  const scheme = new Map([
+    [4, 'Q4_K_M'],
+    [6, 'Q6_K'],
+    [8, 'Q8_0'],
+  ]).get(bits);
+  if (!scheme)
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `For --format gguf, --bits can be 4 (Q4_K_M), 6 (Q6_K) or 8 (Q8_0), found ${bits}. Name a type with --scheme, or use --format safetensors.`,
+      {
+        option: '--bits',
+      },
+    );
+  return scheme;
+}
+
+function isInteger(scheme: string | undefined): boolean {
+  return scheme?.startsWith('int') ?? false;
+}
+
+function calibrationOf({ calibration, ...size }: RecipeOptions, base: RecipeInput['calibration']): RecipeInput['calibration'] {
+  const { samples, length, seed } = size;
+  if (calibration === undefined && samples === undefined && length === undefined && seed === undefined) return base;
+  return { ...base, ...(calibration === undefined ? {} : calibrationSource(calibration)), ...calibrationSize(size) };
+}
+
+type Named = RecipeInput['quantizer'];
+
+function nameOf(plugin: Named, otherwise: string): string {
+  return typeof plugin === 'string' ? plugin : (plugin?.name ?? otherwise);
+}
+
+function optionsOf(plugin: Named): Record<string, unknown> {
+  return typeof plugin === 'object' ? (plugin.options ?? {}) : {};
+}
+
+/** `a=1 b=true c=text` as an object. */
+function assignments(set: readonly string[] = []): Record<string, unknown> {
+  return Object.fromEntries(
+    set.map((text) => {
+      const at = text.indexOf('=');
+      if (at < 1) throw new CalibrantError('INVALID_ARGUMENT', `--set takes option=value, found "${text}".`, { option: '--set' });
+      const value = text.slice(at + 1);
+      return [text.slice(0, at), /^(true|false|null|-?\d+(\.\d+)?(e-?\d+)?)$/.test(value) ? JSON.parse(value) : value];
+    }),
+  );
+}
