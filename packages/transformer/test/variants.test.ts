@@ -83,6 +83,16 @@ describe('config.json of other times', () => {
   });
 });
 
+describe('embedding and head in pieces', () => {
+  it.each(['phi', 'gemma2', 'opt', 'cohere'])('of %s give the same logits', async (name) => {
+    const { checkpoint } = goldenModel(name);
+    const backend = createReferenceBackend();
+    const whole = await openTransformer(checkpoint, backend).logits(ids);
+    const model = openTransformer(checkpoint, backend, { chunkBytes: 32768 });
+    expect(await model.logits(ids)).toEqual(whole);
+  });
+});
+
 describe('a multimodal Gemma 3', () => {
   it('runs as its text model, which its tensor names and text_config hold', async () => {
     const { checkpoint, weights } = goldenModel('gemma3');

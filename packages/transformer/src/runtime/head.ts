@@ -1,5 +1,5 @@
 import { type Backend, type BufferHandle, type Checkpoint, convert, linear, scale, tensor, toF32 } from '@calibrant/core';
-import { type ArchitectureDescription, type WeightRef, weightsOf } from '../description.js';
+import { type ArchitectureDescription, weightsOf } from '../description.js';
 import { joinColumns } from '../kernels/join-columns.js';
 import { softcap } from '../kernels/softcap.js';
 import { loadWeight, loadWeights, readFloat } from './load-weight.js';
@@ -39,25 +39,22 @@ export function createHead(
     const chunkRows = Math.max(1, Math.floor(chunkBytes / (head.weight.shape[1] * 4)));
     const chunks: HeadWeights['chunks'][number][] = [];
     try {
+      const biases = head.bias && toF32(await readFloat(checkpoint, head.bias.name));
       for (let start = 0; start < vocabSize; start += chunkRows) {
         const range = { start, end: Math.min(vocabSize, start + chunkRows) };
         const weight =
           chunkRows >= vocabSize
             ? await loadWeight(backend, checkpoint, head.weight)
             : await backend.upload(await readFloat(checkpoint, head.weight.name, range));
-        chunks.push({ weight, bias: undefined });
-        if (head.bias) chunks.splice(-1, 1, { weight, bias: await loadBias(head.bias, range) });
+        const part = biases?.subarray(range.start, range.end);
+        const bias = part && (await backend.upload(tensor('f32', [part.length], part)));
+        chunks.push({ weight, bias });
       }
       return { steps, chunks };
     } catch (error) {
       free({ steps, chunks });
       throw error;
     }
-  }
-
-  async function loadBias({ name }: WeightRef, range: { readonly start: number; readonly end: number }): Promise<BufferHandle> {
-    const bias = toF32(await readFloat(checkpoint, name, range));
-    return backend.upload(tensor('f32', [bias.length], bias));
   }
 
   function free({ steps, chunks }: HeadWeights): void {
