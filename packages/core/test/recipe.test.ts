@@ -18,12 +18,23 @@ describe('parseRecipe', () => {
       version: 'v1',
       transforms: [],
       quantizer: { name: 'rtn', options: {} },
-      scheme: { name: 'int4-g128-asym', options: {} },
+      scheme: { name: 'Q4_K_M', options: {} },
       format: { name: 'gguf', options: {} },
       keep: [],
       overrides: {},
     });
     expect(parseRecipe({ calibration: {} }).calibration).toEqual({ source: 'self', samples: 256, length: 512, seed: 0 });
+  });
+
+  it.each([
+    [{ quantizer: 'gptq' }, 'int4-g128-asym', 'compressed-tensors'],
+    [{ scheme: 'int8-channel-sym' }, 'int8-channel-sym', 'compressed-tensors'],
+    [{ scheme: { name: 'Q8_0' } }, 'Q8_0', 'gguf'],
+    [{ format: 'gguf', quantizer: 'gptq' }, 'Q4_K_M', 'gguf'],
+    [{ format: 'safetensors' }, 'int4-g128-asym', 'safetensors'],
+  ])('fills in a scheme and a format that fit each other: %j', (input, scheme, format) => {
+    const recipe = parseRecipe(input);
+    expect([recipe.scheme.name, recipe.format.name]).toEqual([scheme, format]);
   });
 
   it('takes a plug-in by name or with options, and reads its own output', () => {
@@ -45,6 +56,9 @@ describe('parseRecipe', () => {
     [{ calibration: { sampels: 3 } }, 'recipe.calibration.sampels', 'Did you mean "samples"?'],
     [{ quantizer: { name: 'gptq', optoins: {} } }, 'recipe.quantizer.optoins', 'Did you mean "options"?'],
     [{ transforms: ['awq', { name: 'awq', option: {} }] }, 'recipe.transforms.1.option', 'Did you mean "options"?'],
+    [{ scheme: { nam: 'x' } }, 'recipe.scheme.nam', 'Did you mean "name"?'],
+    [{ importance: { fil: 'x' } }, 'recipe.importance.fil', 'Did you mean "file"?'],
+    [{ importance: { calibration: { sampels: 3 } } }, 'recipe.importance.calibration.sampels', 'Did you mean "samples"?'],
     [{ zzz: 1 }, 'recipe.zzz', 'Known options here: version, transforms, quantizer'],
   ])('names an unknown option, its path and the nearest known one: %j', (input, option, hint) => {
     const error = refusal(() => parseRecipe(input));
@@ -61,7 +75,11 @@ describe('parseRecipe', () => {
     [{ quantizer: '' }, 'recipe.quantizer', /Too small/],
     [{ transforms: [{ options: {} }] }, 'recipe.transforms.0.name', /expected string/],
     [{ overrides: { 'lm_head*': 4 } }, 'recipe.overrides.lm_head*', /expected string/],
-    ['gptq', 'recipe', /expected object/],
+    [{ importance: { file: 3 } }, 'recipe.importance.file', /expected string/],
+    ['gptq', 'recipe', /A recipe is a JSON object, found "gptq"\./],
+    [null, 'recipe', /found null\./],
+    [[], 'recipe', /found a list\./],
+    [3, 'recipe', /found 3\./],
   ])('names what is wrong in %j', (input, option, message) => {
     const error = refusal(() => parseRecipe(input));
     expect(error).toMatchObject({ code: 'INVALID_RECIPE', details: { option } });
@@ -98,6 +116,7 @@ describe('recipeJsonSchema', () => {
       'scheme',
       'format',
       'calibration',
+      'importance',
       'keep',
       'overrides',
     ]);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CalibrantError } from '../errors.js';
 import { nearest } from '../nearest.js';
+import { withMatchingDefaults } from './recipe-defaults.js';
 
 /** A plug-in by name, with its options: `"gptq"` or `{ "name": "gptq", "options": { "actOrder": true } }`. */
 const named = z.union([
@@ -24,8 +25,12 @@ export const recipeSchema = z.strictObject({
   version: z.literal('v1').default('v1').describe('of the form of recipes'),
   transforms: z.array(named).default([]).describe('rewrite weights before rounding, in this order'),
   quantizer: named.default({ name: 'rtn', options: {} }).describe('picks the codes: rtn, gptq'),
-  scheme: named.default({ name: 'int4-g128-asym', options: {} }).describe('int4-g128-asym, int8-channel-sym, Q4_K_M, ...'),
-  format: named.default({ name: 'gguf', options: {} }).describe('layout of the files: gguf, compressed-tensors'),
+  scheme: named
+    .default({ name: 'Q4_K_M', options: {} })
+    .describe('Q4_K_M, int4-g128-asym, int8-channel-sym, ...; if absent what fits the format'),
+  format: named
+    .default({ name: 'gguf', options: {} })
+    .describe('layout of the files: gguf, compressed-tensors; if absent what fits the scheme'),
   calibration: calibration.optional().describe('text for methods that observe the model'),
   importance: z
     .union([
@@ -48,7 +53,15 @@ export type RecipeInput = z.input<typeof recipeSchema>;
  * @throws CalibrantError `INVALID_RECIPE` that names the path and, for an unknown option, the nearest known one.
  */
 export function parseRecipe(input: unknown): Recipe {
-  return parseOptions(recipeSchema, input, 'recipe');
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    throw new CalibrantError(
+      'INVALID_RECIPE',
+      `A recipe is a JSON object, found ${Array.isArray(input) ? 'a list' : JSON.stringify(input)}.`,
+      {
+        option: 'recipe',
+      },
+    );
+  return parseOptions(recipeSchema, withMatchingDefaults(input), 'recipe');
 }
 
 /** The JSON Schema of what a recipe file may hold, for editors and the documentation. */
@@ -61,8 +74,7 @@ export function parseOptions<T>(schema: z.ZodType<T>, input: unknown, what: stri
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const issues = result.error.issues.map(innermost);
-  // A misspelt name also leaves the right one missing: the slip is what a person must see.
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
+  const issue = mostTelling(issues);
   const path = [what, ...issue.path.map(String)].join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(schema, issue.path);
@@ -77,34 +89,44 @@ export function parseOptions<T>(schema: z.ZodType<T>, input: unknown, what: stri
   throw new CalibrantError('INVALID_RECIPE', `The option "${path}" is not valid: ${issue.message.replace(/\.$/, '')}.`, { option: path });
 }
 
-/** Of a union's issues, that of the branch whose type the value has: what is wrong inside is more telling than "expected string". */
-function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  if (issue.code !== 'invalid_union') return issue;
-  const branches = issue.errors.map((issues) => issues[0]).filter((branch) => branch !== undefined);
-  const meant = branches.find((branch) => branch.code !== 'invalid_type' || branch.path.length > 0);
-  if (!meant) {
-    const expected = branches.map((branch) => String((branch as z.core.$ZodIssueInvalidType).expected));
-    return { ...issue, message: `expected ${expected.join(' or ')}` };
-  }
-  return innermost({ ...meant, path: [...issue.path, ...meant.path] });
+/** A misspelt name also leaves the right one missing: the slip is what a person must see. */
+function mostTelling<Issue extends z.core.$ZodIssue>(issues: readonly Issue[]): Issue {
+  return issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0];
 }
 
-/** The keys of the object schema at a path, through unions, defaults and optionals. */
-function knownKeys(schema: unknown, path: readonly PropertyKey[]): string[] {
-  let node: any = schema;
-  const unwrap = () => {
-    for (;;) {
-      const def = node?._zod?.def ?? node?.def;
-      if (def?.innerType) node = def.innerType;
-      else if (def?.type === 'pipe') node = def.in;
-      else if (def?.type === 'union') node = def.options.find((o: { shape?: unknown }) => o.shape) ?? def.options[0];
-      else return;
-    }
-  };
-  unwrap();
-  for (const step of path) {
-    node = node?.shape?.[step] ?? node?.element ?? node?.valueType;
-    unwrap();
+/** Of a union's issues, those of the branch that the value fits best: what is wrong inside is more telling than "expected string". */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue;
+  const branches = issue.errors.filter((issues) => issues.length > 0).sort((a, b) => a.length - b.length);
+  const meant = branches.find(([first]) => first.code !== 'invalid_type' || first.path.length > 0);
+  if (!meant) {
+    const expected = branches.map(([first]) => String((first as z.core.$ZodIssueInvalidType).expected));
+    return { ...issue, message: `expected ${expected.join(' or ')}` };
   }
-  return node?.shape ? Object.keys(node.shape) : [];
+  const telling = mostTelling(meant);
+  return innermost({ ...telling, path: [...issue.path, ...telling.path] });
+}
+
+/** The keys of the object schemas at a path: of all branches, where a union lies on the way. */
+function knownKeys(schema: unknown, path: readonly PropertyKey[]): string[] {
+  let nodes = branchesOf(schema);
+  for (const step of path) nodes = nodes.flatMap((node) => branchesOf(node.shape?.[step] ?? node.element ?? node.valueType));
+  return [...new Set(nodes.flatMap(({ shape = {} }) => Object.keys(shape)))];
+}
+
+interface SchemaNode {
+  readonly def?: { readonly type: string; readonly innerType?: unknown; readonly in?: unknown; readonly options?: readonly unknown[] };
+  readonly shape?: Readonly<Record<PropertyKey, unknown>>;
+  readonly element?: unknown;
+  readonly valueType?: unknown;
+}
+
+/** A schema without what wraps it: a default, an optional, a transformation, the branches of a union. */
+function branchesOf(schema: unknown): SchemaNode[] {
+  if (schema === undefined) return [];
+  const { def } = schema as SchemaNode;
+  if (def?.innerType) return branchesOf(def.innerType);
+  if (def?.type === 'pipe') return branchesOf(def.in);
+  if (def?.type === 'union') return (def.options ?? []).flatMap(branchesOf);
+  return [schema as SchemaNode];
 }

@@ -1,0 +1,38 @@
+import { parseAffineScheme } from '../scheme-name.js';
+
+/** Methods whose usual grid is an integer grid; others usually write GGUF. */
+const INTEGER_METHODS = new Set(['gptq']);
+
+/**
+ * Fills in the scheme and format that a recipe leaves out so that they fit each other: an integer grid goes into compressed-tensors, another
+ * scheme into GGUF; GGUF gets Q4_K_M, compressed-tensors `int4-g128-asym`; with neither given the method decides.
+ */
+export function withMatchingDefaults(input: unknown): unknown {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return input;
+  const { scheme, format, quantizer } = input as Record<string, unknown>;
+  if (scheme !== undefined && format !== undefined) return input;
+  const integer =
+    scheme !== undefined
+      ? isInteger(nameOf(scheme))
+      : format !== undefined
+        ? nameOf(format)?.toLowerCase() !== 'gguf'
+        : INTEGER_METHODS.has(nameOf(quantizer)?.toLowerCase() ?? '');
+  return {
+    ...input,
+    scheme: scheme ?? (integer ? 'int4-g128-asym' : 'Q4_K_M'),
+    format: format ?? (integer ? 'compressed-tensors' : 'gguf'),
+  };
+}
+
+function nameOf(value: unknown): string | undefined {
+  const name = typeof value === 'object' && value !== null ? (value as { name?: unknown }).name : value;
+  return typeof name === 'string' ? name : undefined;
+}
+
+function isInteger(name: string | undefined): boolean {
+  try {
+    return name !== undefined && parseAffineScheme(name) !== undefined;
+  } catch {
+    return true; // an integer grid out of range: its own message comes later
+  }
+}
