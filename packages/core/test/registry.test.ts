@@ -70,6 +70,21 @@ describe('createRegistry', () => {
     expect(messageOf(() => createRegistry([future]))).toMatch(/"next" has specification version v2.*reads v1/);
     expect(() => createRegistry([undefined as unknown as Plugin])).toThrow(/specification version/);
   });
+
+  it.each([
+    [{ kind: 'quantiser' }, /plug-in "mine" has the unknown kind "quantiser" \(did you mean "quantizer"\?\)/],
+    [{ name: undefined }, /name and aliases of letters/],
+    [{ aliases: ['a b'] }, /found "a b"/],
+    [{ meta: { description: 'x' } }, /"mine" must have meta.description and meta.package/],
+    [{ meta: undefined }, /meta.description and meta.package/],
+    [{ options: { bits: 4 } }, /quantizer "mine" must have "options", a zod schema/],
+    [{ quantize: undefined }, /quantizer "mine" must have "quantize", a function, found nothing/],
+    [{ needs: 'hessian' }, /must have "needs", a list, found string/],
+  ])('refuses a plug-in that lacks what its kind must have: %j', (change, message) => {
+    const broken = { ...quantizer('mine'), ...change } as unknown as Plugin;
+    expect(() => createRegistry([broken])).toThrow(message);
+    expect(() => createRegistry([broken])).toThrow(CalibrantError);
+  });
 });
 
 describe('define*', () => {
@@ -77,8 +92,8 @@ describe('define*', () => {
     const plugin = quantizer('rtn');
     expect(plugin).toMatchObject({ specificationVersion: 'v1', kind: 'quantizer', name: 'rtn' });
     expect(Object.isFrozen(plugin)).toBe(true);
-    expect(() => quantizer('no spaces')).toThrow(/must be letters, digits/);
-    expect(() => quantizer('../x')).toThrow(/must be letters, digits/);
+    expect(() => quantizer('no spaces')).toThrow(/aliases of letters, digits/);
+    expect(() => quantizer('../x')).toThrow(/aliases of letters, digits/);
     const nameless = { name: 'mix', meta: { description: '', package: 'x' }, options: z.strictObject({}), assign: () => new Map() };
     expect(() => defineScheme(nameless)).toThrow(/meta.description and meta.package/);
   });

@@ -1,4 +1,4 @@
-import { CalibrantError } from '../errors.js';
+import { checkPlugin } from './check-plugin.js';
 import type {
   ArchitecturePlugin,
   BackendPlugin,
@@ -16,10 +16,7 @@ type Definition<P extends Plugin> = Omit<P, 'specificationVersion' | 'kind'>;
 
 function define<P extends Plugin>(kind: PluginKind, definition: Definition<P>): P {
   const plugin = { specificationVersion: 'v1', kind, ...definition } as unknown as P;
-  if (!/^[a-z0-9][a-z0-9._-]*$/i.test(plugin.name))
-    throw new CalibrantError('INVALID_ARGUMENT', `A ${kind}'s name must be letters, digits, ".", "_" or "-", found "${plugin.name}".`);
-  if (!plugin.meta?.description || !plugin.meta.package)
-    throw new CalibrantError('INVALID_ARGUMENT', `The ${kind} "${plugin.name}" must have meta.description and meta.package.`);
+  checkPlugin(plugin);
   return Object.freeze(plugin);
 }
 

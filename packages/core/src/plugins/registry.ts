@@ -1,5 +1,6 @@
 import { CalibrantError } from '../errors.js';
 import { nearest } from '../nearest.js';
+import { checkPlugin } from './check-plugin.js';
 import type {
   ArchitecturePlugin,
   BackendPlugin,
@@ -43,6 +44,7 @@ const OFFICIAL: Readonly<Record<string, string>> = {
  * registry.get('quantizer', 'rtn');
  */
 export interface Registry {
+  /** @throws CalibrantError `INVALID_ARGUMENT` for a plug-in that lacks what its kind must have; `DUPLICATE_NAME`. */
   add(...plugins: readonly Plugin[]): void;
   /** @throws CalibrantError `UNKNOWN_NAME` with the nearest known name. */
   get<Kind extends PluginKind>(kind: Kind, name: string): ByKind[Kind];
@@ -64,6 +66,7 @@ export function createRegistry(plugins: readonly (Plugin | readonly Plugin[])[] 
             'UNSUPPORTED',
             `The plug-in "${plugin?.name ?? String(plugin)}" has specification version ${String(plugin?.specificationVersion)}, this version of @calibrant/core reads v1. Install a version of the plug-in made for it.`,
           );
+        checkPlugin(plugin);
         const keys = [...new Set([plugin.name, ...(plugin.aliases ?? [])].map((name) => key(plugin.kind, name)))];
         // All names are checked before any is taken: a refused plug-in leaves nothing behind.
         for (const taken of keys) {
