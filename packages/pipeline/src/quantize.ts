@@ -21,10 +21,15 @@ import { openImportance } from './importance/recipe-importance.js';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
+import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
 import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
-import { checkGrids, type LayerFacts } from './run/calibrated.js';
+import type { LayerFacts } from './run/calibrated.js';
+import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
+
+/** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
+const PROVENANCE_FILE = 'calibrant.json';
 
 export interface QuantizeOptions extends RunOptions {
   /** A folder, a file, or a Hub repository. */
@@ -32,7 +37,7 @@ export interface QuantizeOptions extends RunOptions {
   readonly recipe: RecipeInput;
   /** The folder to write. It appears only when complete. */
   readonly out: string;
-  /** Replace what is in it. */
+  /** Replace an earlier output in it. Folders of other origin, and what the run reads, are never replaced. */
   readonly force?: boolean;
   /** Plan and check alone. */
   readonly dryRun?: boolean;
@@ -89,7 +94,8 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const formatOptions = parseOptions(format.options, recipe.format.options, 'recipe.format.options');
   for (const { name } of recipe.transforms) registry.get('transform', name);
 
-  const folder = options.dryRun ? undefined : await createAtomicFolder(options.out, { force: options.force ?? false });
+  const target = { force: options.force ?? false, marker: PROVENANCE_FILE, protect: localInputs(options.model, recipe) };
+  const folder = options.dryRun ? undefined : await createAtomicFolder(options.out, target);
   let checkpoint: Checkpoint | undefined;
   try {
     checkpoint = await openModel(options.model, options);
@@ -107,7 +113,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const facts: ModelFacts = importance ? { ...modelFacts, importance: importance.covered } : modelFacts;
     const input: FormatInput = { ...bare, facts };
     const plan = await makePlan(recipe, format, formatOptions, input, registry);
-    checkGrids(quantizer, plan, facts.linears);
+    checkGrids(quantizer, plan, facts.linears, options);
     if (importance) importance.check(plan);
     else checkCoverage(plan, undefined, recipe.scheme.name);
     const summary = summarize(options, recipe, plan, checkpoint);
@@ -146,7 +152,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       ...(weighed ? { importance: weighed.origin } : {}),
       seconds: (performance.now() - started) / 1000,
     };
-    await folder.writeText('calibrant.json', `${JSON.stringify(provenance(result), null, 2)}\n`);
+    await folder.writeText(PROVENANCE_FILE, `${JSON.stringify(provenance(result), null, 2)}\n`);
     throwIfAborted(options.signal);
     await folder.commit();
     return result;

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { open, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { type Backend, CalibrantError, type RecipeInput, type RunEvent } from '@calibrant/core';
 import { evaluateModel, openModel, quantizeModel } from '@calibrant/pipeline';
 import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { checkDiskSpace } from '../src/plan/check-disk-space.js';
 import { copyModel, scratchFolder, testRegistry } from './fixture.js';
 
 const registry = testRegistry();
@@ -177,6 +178,29 @@ describe('bad input leaves nothing behind and says what to do', () => {
     expect((await readdir(scratch.path('full'))).filter((name) => name.endsWith('.gguf'))).toHaveLength(1);
   });
 
+  it('never replaces what it reads, or a folder that it did not write, even with force', async () => {
+    await copyModel(scratch.path('source/model'));
+    for (const out of ['source/model', 'source']) {
+      const error = await failure(run({ scheme: 'Q8_0' }, out, { model: scratch.path('source/model'), force: true }));
+      expect([error.code, error.message]).toEqual(['OUTPUT_EXISTS', expect.stringContaining('which the output is made from')]);
+    }
+    await mkdir(scratch.path('thesis'));
+    await writeFile(scratch.path('thesis/chapter.txt'), 'years of work');
+    const error = await failure(run({ scheme: 'Q8_0' }, 'thesis', { force: true }));
+    expect(error.message).toMatch(/chapter\.txt and no calibrant\.json/);
+    expect(await readdir(scratch.path('thesis'))).toEqual(['chapter.txt']);
+    expect(await readdir(scratch.path('source/model'))).toContain('model.safetensors');
+  });
+
+  it('says how much room is missing on a disk that is too small', async () => {
+    await expect(
+      checkDiskSpace(scratch.path('.'), [{ name: 't', shape: [2 ** 25, 2 ** 26], scheme: { kind: 'float', dtype: 'f32' } }]),
+    ).rejects.toMatchObject({
+      code: 'DISK_FULL',
+      message: expect.stringMatching(/needs about 9007199\.25 GB and the disk has [\d.]+ GB free/),
+    });
+  });
+
   it('names an unknown option by its path, with the nearest known one', async () => {
     const error = await failure(run({ ...GPTQ, quantizer: { name: 'gptq', options: { dampPercnt: 0.1 } } }, 'bad'));
     expect(error.code).toBe('INVALID_RECIPE');
@@ -185,11 +209,6 @@ describe('bad input leaves nothing behind and says what to do', () => {
 
   it('names an unknown method with the nearest known one', async () => {
     expect((await failure(run({ ...INT4, quantizer: 'gptk' }, 'bad'))).message).toMatch(/"gptk".*"gptq"/s);
-  });
-
-  it('says that GPTQ does not fill block types', async () => {
-    const error = await failure(run({ ...GPTQ, scheme: 'Q4_K_M', format: 'gguf' }, 'bad'));
-    expect(error.message).toMatch(/gptq.*integer grids/s);
   });
 
   it('says that GGUF does not hold integer grids', async () => {

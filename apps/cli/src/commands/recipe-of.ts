@@ -36,23 +36,20 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   };
 }
 
-/** The scheme and the format, each with the options that are given for it; what is not given follows from the other. */
+/** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */
 function schemeAndFormat(options: RecipeOptions, scheme: string | undefined, base: RecipeInput): Pick<RecipeInput, 'scheme' | 'format'> {
-  const integer = options.format === 'safetensors' || options.format === 'compressed-tensors';
   const ofScheme = schemeOptions(options);
   const metadata = metadataOf(options.overrideKv);
-  const schemeName = scheme ?? (options.recipe ? undefined : integer ? 'int4-g128-asym' : 'Q4_K_M');
-  const formatName = options.format ?? (options.recipe ? undefined : isInteger(scheme) ? 'compressed-tensors' : 'gguf');
   return {
     ...(ofScheme
-      ? { scheme: { name: schemeName ?? nameOf(base.scheme, 'Q4_K_M'), options: { ...optionsOf(base.scheme), ...ofScheme } } }
-      : schemeName
-        ? { scheme: schemeName }
+      ? { scheme: { name: scheme ?? nameOf(base.scheme, 'Q4_K_M'), options: { ...optionsOf(base.scheme), ...ofScheme } } }
+      : scheme
+        ? { scheme }
         : {}),
     ...(Object.keys(metadata).length > 0
-      ? { format: { name: formatName ?? nameOf(base.format, 'gguf'), options: withMetadata(optionsOf(base.format), metadata) } }
-      : formatName
-        ? { format: formatName }
+      ? { format: { name: options.format ?? nameOf(base.format, 'gguf'), options: withMetadata(optionsOf(base.format), metadata) } }
+      : options.format
+        ? { format: options.format }
         : {}),
   };
 }
@@ -113,10 +110,6 @@ function ggufScheme(bits: number): string {
       },
     );
   return scheme;
-}
-
-function isInteger(scheme: string | undefined): boolean {
-  return scheme?.startsWith('int') ?? false;
 }
 
 function calibrationOf({ calibration, ...size }: RecipeOptions, base: RecipeInput['calibration']): RecipeInput['calibration'] {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { CalibrantError, type OutputFolder } from '@calibrant/core';
@@ -22,6 +22,10 @@ export interface AtomicFolder extends OutputFolder {
 export interface AtomicFolderOptions {
   /** Replace a folder that is not empty. */
   readonly force?: boolean;
+  /** `force` replaces only a folder that holds a file of this name: one that the same program wrote. */
+  readonly marker?: string;
+  /** Files and folders that must survive: a target that is or holds one of them is refused, even with `force`. */
+  readonly protect?: readonly string[];
 }
 
 /**
@@ -39,9 +43,9 @@ export interface AtomicFolderOptions {
  *   await folder.abort();
  * }
  */
-export async function createAtomicFolder(path: string, { force = false }: AtomicFolderOptions = {}): Promise<AtomicFolder> {
+export async function createAtomicFolder(path: string, options: AtomicFolderOptions = {}): Promise<AtomicFolder> {
   const target = resolve(path);
-  await checkTarget(target, force);
+  await checkTarget(target, options);
   const sibling = (kind: string) => join(dirname(target), `.${basename(target)}.${kind}-${randomBytes(6).toString('hex')}`);
   const stagingPath = sibling('partial');
   let firstMade: string | undefined;
@@ -61,7 +65,7 @@ export async function createAtomicFolder(path: string, { force = false }: Atomic
     async commit() {
       if (state === 'done') throw new CalibrantError('INVALID_ARGUMENT', `${target} was already committed or aborted.`);
       // Again: somebody else may have written there meanwhile.
-      const existing = await checkTarget(target, force);
+      const existing = await checkTarget(target, options);
       try {
         if (existing === 'full') await replace(stagingPath, target, sibling('old'));
         else {
@@ -107,7 +111,7 @@ async function replace(staging: string, target: string, aside: string): Promise<
   await rm(aside, { recursive: true, force: true });
 }
 
-async function checkTarget(target: string, force: boolean): Promise<'absent' | 'empty' | 'full'> {
+async function checkTarget(target: string, { force, marker, protect = [] }: AtomicFolderOptions): Promise<'absent' | 'empty' | 'full'> {
   const refuse = (why: string) => new CalibrantError('OUTPUT_EXISTS', `The output folder ${target} ${why}`, { file: target });
   const stats = await stat(target).catch((cause) => {
     if (cause.code === 'ENOENT') return undefined;
@@ -122,7 +126,22 @@ async function checkTarget(target: string, force: boolean): Promise<'absent' | '
   if (!force) throw refuse(`is not empty (it holds ${entries.length} entries). Name another folder, or add --force to replace it.`);
   if (holds(target, process.cwd()) || holds(target, homedir()))
     throw refuse('holds the working folder or your home folder and is not replaced, even with --force. Name another folder.');
+  const inside = await firstInside(target, protect);
+  if (inside !== undefined)
+    throw refuse(`is or holds ${inside}, which the output is made from. It is not replaced, even with --force. Name another folder.`);
+  if (marker !== undefined && !entries.includes(marker))
+    throw refuse(
+      `was not written by this program: it holds ${entries.slice(0, 3).join(', ')}${entries.length > 3 ? ', …' : ''} and no ${marker}. It is not replaced, even with --force. Name another folder, or remove it yourself.`,
+    );
   return 'full';
+}
+
+/** The first of some paths that is the target or lies in it, links followed. */
+async function firstInside(target: string, paths: readonly string[]): Promise<string | undefined> {
+  const real = (path: string) => realpath(path).catch(() => resolve(path));
+  const outer = await real(target);
+  for (const path of paths) if (holds(outer, await real(path))) return path;
+  return undefined;
 }
 
 /** Whether `inner` is `outer` or lies in it. */

@@ -9,7 +9,11 @@ export async function checkDiskSpace(folder: string, plan: readonly PlannedTenso
   if (free === undefined || free >= needed) return;
   throw new CalibrantError(
     'DISK_FULL',
-    `The output needs about ${(needed / 1e9).toFixed(2)} GB and the disk has ${(free / 1e9).toFixed(2)} GB free. Make room or choose another folder with --out.`,
+    `The output needs about ${megabytes(needed)} and the disk has ${megabytes(free)} free. Make room or choose another folder with --out.`,
     { needed, free },
   );
+}
+
+function megabytes(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

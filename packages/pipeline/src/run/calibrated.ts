@@ -1,7 +1,6 @@
 import {
   type Backend,
   type BufferHandle,
-  CalibrantError,
   type FormatWriter,
   type PlannedTensor,
   type Quantizer,
@@ -11,7 +10,7 @@ import {
 import type { Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import { collectHessians } from './collect-hessians.js';
 import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
-import { dequantize, quantizeLinear } from './quantize-linear.js';
+import { dequantize, inOutputRows, quantizeLinear } from './quantize-linear.js';
 
 export type LayerFacts = Readonly<Record<string, number | string | boolean>>;
 
@@ -20,7 +19,7 @@ export interface CalibratedInput extends RunOptions {
   readonly sequences: readonly Int32Array[];
   readonly quantizer: Quantizer;
   readonly options: unknown;
-  /** Planned tensors on integer grids, by the source's name. */
+  /** The planned tensors whose codes the quantizer chooses, by the source's name. */
   readonly targets: ReadonlyMap<string, PlannedTensor>;
   readonly writer: FormatWriter;
   readonly backend: Backend;
@@ -79,7 +78,7 @@ async function quantizeStages(
         const planned = targets.get(name) as PlannedTensor;
         const weight = weights.get(name) as BufferHandle;
         const { tensor, facts = {} } = await quantizeLinear(quantizer, options, planned, weight, observations.get(point), backend, input);
-        await writer.write(planned, { rowStart: 0, value: tensor });
+        await writer.write(planned, { rowStart: 0, value: inOutputRows(tensor, planned) });
         weights.set(name, await dequantize(tensor, backend));
         backend.free(weight);
         onDone(name, facts);
@@ -92,16 +91,4 @@ async function quantizeStages(
 /** Quantizers that can work either way say so by an option of this name. */
 function trueSequential(options: unknown): boolean {
   return (options as { trueSequential?: boolean } | undefined)?.trueSequential ?? true;
-}
-
-/** @throws CalibrantError when a quantizer that needs calibration is asked for grids that it cannot fill. */
-export function checkGrids(quantizer: Quantizer, plan: readonly PlannedTensor[], linears: ReadonlySet<string>): void {
-  if (quantizer.needs.length === 0) return;
-  const block = plan.find(({ scheme, source }) => scheme.kind === 'block' && source !== undefined && linears.has(source));
-  if (block?.scheme.kind === 'block')
-    throw new CalibrantError(
-      'UNSUPPORTED',
-      `The quantizer "${quantizer.name}" works on integer grids such as int4-g128-asym; the scheme stores ${block.source} as ${block.scheme.type}, a block type. Use the method rtn with it, or an integer scheme with --format safetensors.`,
-      { option: 'recipe.quantizer', ...(block.source ? { tensor: block.source } : {}) },
-    );
 }

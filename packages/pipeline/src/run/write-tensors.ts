@@ -5,6 +5,7 @@ import { type LayerFacts, quantizeCalibrated } from './calibrated.js';
 import { calibrate } from './calibration.js';
 import { encodeStream, loadWhole, workOf } from './encode-stream.js';
 import { quantizeLinear } from './quantize-linear.js';
+import { targetsOf } from './targets.js';
 
 export interface WriteInput extends RunOptions {
   readonly recipe: Recipe;
@@ -25,10 +26,13 @@ export interface Written {
 /** Computes and writes every planned tensor: what needs no data by streaming, the rest block by block on the calibration set. */
 export async function writeTensors(input: WriteInput): Promise<Written> {
   const { quantizer, plan } = input;
-  const calibrated = quantizer.needs.length === 0 ? [] : plan.filter(isTarget);
+  const linears = new Set(input.transformer.linears().map(({ name }) => name));
+  const chosen = targetsOf(plan, quantizer, linears);
+  const calibrated = quantizer.needs.length === 0 ? [] : plan.filter((tensor) => chosen.has(tensor));
   await writeDataFree(
     input,
     plan.filter((tensor) => !calibrated.includes(tensor)),
+    chosen,
   );
   if (calibrated.length === 0) return { facts: new Map() };
   const set = await calibrate(input.recipe.calibration, input);
@@ -37,12 +41,7 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   return { facts, calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } };
 }
 
-/** On an integer grid, so that the quantizer chooses the codes. */
-function isTarget({ scheme, source }: PlannedTensor): boolean {
-  return scheme.kind === 'affine' && source !== undefined;
-}
-
-async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[]): Promise<void> {
+async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[], chosen: ReadonlySet<PlannedTensor>): Promise<void> {
   const { backend, transformer, quantizer, quantizerOptions, writer, onEvent, signal } = input;
   const phase = quantizer.needs.length === 0 ? 'Quantizing' : 'Copying';
   const total = tensors.reduce((sum, tensor) => sum + workOf(tensor), 0) * 4;
@@ -50,7 +49,7 @@ async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[
   for (const tensor of tensors) {
     throwIfAborted(signal);
     onEvent?.({ phase, done, total, unit: 'bytes', item: tensor.name });
-    if (isTarget(tensor)) {
+    if (chosen.has(tensor)) {
       const weight = await loadWhole(transformer.checkpoint, tensor, backend);
       try {
         const quantized = await quantizeLinear(quantizer, quantizerOptions, tensor, weight, undefined, backend, input);
