@@ -25,7 +25,7 @@ export async function readDat(source: ByteSource): Promise<ImportanceMatrix> {
     const name = cursor.text(`the name of entry ${i}`);
     if (name === '' || entries.has(name)) throw corrupt(source, at, name === '' ? 'has an entry without a name' : `has "${name}" twice`);
     const calls = cursor.count(`the calls of "${name}"`, 2 ** 31 - 1);
-    const length = cursor.count(`the number of values of "${name}"`, cursor.remaining / 4);
+    const length = cursor.count(`the number of values of "${name}"`, (cursor.remaining - 4) / 4);
     if (length === 0) throw corrupt(source, at, `has no values for "${name}"`);
     entries.set(name, { sums: cursor.floats(length).map((of) => of * CHUNK_SIZE), counts: Float64Array.of(calls * CHUNK_SIZE) });
   }
