@@ -38,20 +38,34 @@ async function load(specifier: string, name: string): Promise<Record<string, unk
   }
 }
 
-/** `export default { plugins: [...] }`, `export default plugin | factory`, or named exports of factories. */
+/** `export default { plugins: [...] }` (what is listed there, maybe nothing), `export default plugin | factory`, or named exports of factories. */
 function pluginsOf(module: Record<string, unknown>, name: string): Plugin[] {
   const exported = module.default ?? Object.values(module);
-  const listed = (exported as { plugins?: unknown }).plugins ?? exported;
-  const plugins = (Array.isArray(listed) ? listed.flat() : [listed])
-    .flatMap((item: unknown) => (typeof item === 'function' ? (item as () => unknown)() : item))
+  const listed = (exported as { plugins?: unknown }).plugins;
+  if (Array.isArray(listed)) return listed.flat().flatMap((item: unknown) => made(item, name) as Plugin | Plugin[]);
+  const plugins = [exported]
+    .flat()
+    .flatMap((item) => made(item, name))
     .filter((item: unknown): item is Plugin => typeof item === 'object' && item !== null && 'specificationVersion' in item);
   if (plugins.length === 0)
     throw new CalibrantError(
       'INVALID_ARGUMENT',
       `"${name}" exports no plug-in. Export a factory such as \`export default () => defineQuantizer({...})\`.`,
-      {
-        option: '--plugin',
-      },
+      { option: '--plugin' },
     );
   return plugins;
+}
+
+/** What a factory makes; what is no factory stays as it is. */
+function made(item: unknown, name: string): unknown {
+  if (typeof item !== 'function') return item;
+  try {
+    return (item as () => unknown)();
+  } catch (cause) {
+    throw new CalibrantError(
+      'INVALID_ARGUMENT',
+      `A plug-in of "${name}" failed when it was made: ${((cause as Error)?.message ?? String(cause)).replace(/\.$/, '')}. Correct it there, or leave the plug-in out.`,
+      { option: '--plugin', cause },
+    );
+  }
 }

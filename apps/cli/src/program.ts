@@ -27,7 +27,7 @@ export function addCommonOptions(command: Command): Command {
   return command
     .option('--backend <name>', 'where arithmetic runs: cpu or webgpu', 'cpu')
     .option('--threads <n>', 'worker threads of the cpu backend (default: all cores)', wholeNumber)
-    .option('--plugin <package...>', 'packages or files with more plug-ins')
+    .option('--plugin <package>', 'package or file with more plug-ins; may be repeated', collect)
     .option('--json', 'print the result as JSON')
     .option('--quiet', 'no progress');
 }
@@ -37,4 +37,9 @@ export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number, 1 or more.');
   return value;
+}
+
+/** Every value of an option that may be repeated. One value at a time: `--keep A MODEL` must not take the model for a value. */
+export function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
 }

@@ -177,11 +177,4 @@ describe('calibrant doctor and plugins', () => {
     expect(gptq).toMatchObject({ kind: 'quantizer', package: '@calibrant/gptq' });
     expect(Object.keys(gptq.options.properties)).toContain('actOrder');
   });
-
-  it('load a plug-in from a file', async () => {
-    await writeFile(at('mine.mjs'), `export default { plugins: [{ specificationVersion: 'v2', name: 'mine', kind: 'quantizer' }] };`);
-    const { code, stderr } = await runCli(['plugins', '--plugin', at('mine.mjs')]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/specification version v2/);
-  });
 });

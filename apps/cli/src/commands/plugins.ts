@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { loadRegistry } from '../load-plugins.js';
 import { renderTable } from '../output/table.js';
+import { collect } from '../program.js';
 
 /** `calibrant plugins`: what is registered, with its options. */
 export function addPlugins(program: Command): Command {
   return program
     .command('plugins')
     .description('list the methods, schemes, formats, architectures and backends that are installed')
-    .option('--plugin <package...>', 'packages or files with more plug-ins')
+    .option('--plugin <package>', 'package or file with more plug-ins; may be repeated', collect)
     .option('--json', 'print the list with the JSON Schema of each plug-in’s options')
     .action(async ({ json, plugin }: { json?: boolean; plugin?: string[] }) => {
       const registry = await loadRegistry(plugin);

@@ -1,6 +1,6 @@
 import { quantizeModel } from '@calibrant/pipeline';
 import { type Command, Option } from 'commander';
-import { addCommonOptions, wholeNumber } from '../program.js';
+import { addCommonOptions, collect, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { summary } from './quantize-summary.js';
 import { type RecipeOptions, recipeOf } from './recipe-of.js';
@@ -29,7 +29,7 @@ export function addQuantize(program: Command): Command {
     .option('--samples <n>', 'calibration sequences (default 256)', wholeNumber)
     .option('--length <n>', 'tokens per calibration sequence (default 512)', wholeNumber)
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
-    .option('--keep <pattern...>', 'names of tensors to leave unquantized, with *')
+    .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
     .option('--set <option=value...>', 'options of the method, such as actOrder=full')
     .option('--imatrix <source>', 'importance matrix for GGUF: its file, or self, a file or a folder of text to compute it on')
     .option('--tensor-type <pattern=type...>', 'GGUF type of the tensors whose names match, such as attn_v=Q6_K; the first match counts')
