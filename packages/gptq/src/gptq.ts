@@ -1,8 +1,6 @@
 import {
   affineTensor,
-  type Backend,
   type BufferHandle,
-  CalibrantError,
   checkAffineLayer,
   defineQuantizer,
   fitScheme,
@@ -19,9 +17,11 @@ import {
 } from '@calibrant/core';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { keepBetterRows, type SolvedRows } from './keep-better-rows.js';
-import { rowErrors } from './layer-error.js';
+import { meanSquaredError, rowErrors } from './layer-error.js';
+import { requireHessian, withSharedCopy } from './layer-hessian.js';
 import { type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
 import { planColumns } from './order.js';
+import { quantizeBlocks } from './quantize-blocks.js';
 import { solveColumns } from './solve-columns.js';
 
 /**
@@ -59,34 +59,8 @@ export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> 
         return quantizeWithHessian(layer, shared, facts, resolved, context);
       });
     },
+    quantizeBlocks,
   });
-}
-
-function requireHessian({ name, weight, observations }: LinearLayer): BufferHandle {
-  const hessian = observations?.hessian;
-  if (!hessian)
-    throw new CalibrantError('INVALID_ARGUMENT', `GPTQ needs the Hessian of the inputs of "${name}": calibrate before quantizing.`, {
-      tensor: name,
-    });
-  const columns = weight.shape[1];
-  if (hessian.dtype !== 'f32' || hessian.shape.length !== 2 || hessian.shape.some((size) => size !== columns))
-    throw new CalibrantError(
-      'SHAPE_MISMATCH',
-      `The Hessian of "${name}" must be f32 [${columns}, ${columns}], found ${hessian.dtype} [${hessian.shape.join(', ')}].`,
-      { tensor: name },
-    );
-  return hessian;
-}
-
-/** A Hessian that was collected on one lane would keep all work on that lane. */
-async function withSharedCopy<Result>(
-  backend: Backend,
-  handle: BufferHandle,
-  body: (shared: BufferHandle) => Promise<Result>,
-): Promise<Result> {
-  if (handle.lane === undefined) return body(handle);
-  const shared = backend.share(handle);
-  return body(shared).finally(() => backend.free(shared));
 }
 
 function quantizeWithHessian(
@@ -154,11 +128,6 @@ function quantizeWithHessian(
       },
     };
   });
-}
-
-/** Half, because the Hessian is `2/n · XᵀX`. */
-function meanSquaredError(rowErrorValues: Float64Array): number {
-  return rowErrorValues.reduce((sum, value) => sum + value, 0) / (2 * Math.max(1, rowErrorValues.length));
 }
 
 /** Round-to-nearest, for layers whose Hessian is of no use. */

@@ -3,9 +3,11 @@
  * @module
  */
 
+export { gatherColumns } from './gather-columns.js';
 export { gptq } from './gptq.js';
 export { arrange, diagonal } from './hessian.js';
 export { ACT_ORDERS, type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
 export { type ColumnPlan, planColumns } from './order.js';
 export { quadraticForm } from './quadratic-form.js';
+export { type SolveBlockAttributes, type SolveBlockInput, solveBlock } from './solve-block.js';
 export { type SolveAttributes, type SolveInput, solveColumns } from './solve-columns.js';

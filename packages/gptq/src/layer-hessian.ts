@@ -1,0 +1,31 @@
+import { type Backend, type BufferHandle, CalibrantError, type LinearLayer } from '@calibrant/core';
+
+type Observed = Pick<LinearLayer, 'name' | 'weight' | 'observations'>;
+
+/** @throws CalibrantError when a layer comes without a Hessian of its inputs. */
+export function requireHessian({ name, weight, observations }: Observed): BufferHandle {
+  const hessian = observations?.hessian;
+  if (!hessian)
+    throw new CalibrantError('INVALID_ARGUMENT', `GPTQ needs the Hessian of the inputs of "${name}": calibrate before quantizing.`, {
+      tensor: name,
+    });
+  const columns = weight.shape[1];
+  if (hessian.dtype !== 'f32' || hessian.shape.length !== 2 || hessian.shape.some((size) => size !== columns))
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `The Hessian of "${name}" must be f32 [${columns}, ${columns}], found ${hessian.dtype} [${hessian.shape.join(', ')}].`,
+      { tensor: name },
+    );
+  return hessian;
+}
+
+/** A Hessian that was collected on one lane would keep all work on that lane. */
+export async function withSharedCopy<Result>(
+  backend: Backend,
+  handle: BufferHandle,
+  body: (shared: BufferHandle) => Promise<Result>,
+): Promise<Result> {
+  if (handle.lane === undefined) return body(handle);
+  const shared = backend.share(handle);
+  return body(shared).finally(() => backend.free(shared));
+}
