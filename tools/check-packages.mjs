@@ -12,12 +12,18 @@ let failed = 0;
 for (const folder of folders) {
   const manifest = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
   if (manifest.private) continue;
-  const [{ filename }] = JSON.parse(
+  const [{ filename, files }] = JSON.parse(
     execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'ignore'],
     }),
   );
+  const packed = files.map(({ path: name }) => name);
+  for (const needed of ['LICENSE', 'README.md', 'package.json'])
+    if (!packed.includes(needed)) {
+      failed++;
+      console.error(`${manifest.name} would be published without ${needed}`);
+    }
   const tarball = path.join(scratch, filename.replace('@', '').replace('/', '-'));
   const checks = [
     ['publint', ['node_modules/publint/src/cli.js', 'run', folder, '--strict', '--pack', 'npm']],

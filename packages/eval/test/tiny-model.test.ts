@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { openModelFolder } from '@calibrant/checkpoint';
 import { type Backend, type Checkpoint, toF32 } from '@calibrant/core';
@@ -61,6 +62,18 @@ describe('on the embedded model', () => {
         }),
       );
     expect(measured[1]).toEqual(measured[0]);
+  });
+
+  it('perplexity equals that of transformers on the same ids', async () => {
+    const reference = JSON.parse(await readFile(join(modelFolder, 'reference.json'), 'utf8'));
+    const prompts: { input_ids: number[]; nll_per_position: number[] }[] = reference.prompts;
+    await withModel(2, async ({ backend, model }) => {
+      for (const { input_ids, nll_per_position } of prompts) {
+        const { meanNll } = await perplexity({ backend, model, windows: cutWindows(input_ids) });
+        const expected = nll_per_position.reduce((a, b) => a + b) / nll_per_position.length;
+        expect(Math.abs(meanNll / expected - 1)).toBeLessThan(1e-5);
+      }
+    });
   });
 
   it('a model does not diverge from itself, and diverges from one whose last block is missing', async () => {

@@ -48,7 +48,7 @@ function uniform(seed: number): () => number {
 }
 
 const found = libraryFolder();
-if ('reason' in found) console.warn(`Left out: the comparison with ggml, because ${found.reason}.`);
+if ('reason' in found) console.warn(`left out: the comparison with ggml, because ${found.reason}.`);
 const withGgml = 'folder' in found ? describe : describe.skip;
 
 withGgml('beside ggml itself', () => {

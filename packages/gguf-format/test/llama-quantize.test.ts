@@ -14,7 +14,7 @@ import { memorySource } from './memory-files.js';
 import { randomTensors, TINY } from './random-model.js';
 
 const found = libraryFolder();
-if ('reason' in found) console.warn(`Left out: the comparison with llama-quantize, because ${found.reason}.`);
+if ('reason' in found) console.warn(`left out: the comparison with llama-quantize, because ${found.reason}.`);
 const withLlama = 'folder' in found ? describe : describe.skip;
 
 withLlama('beside llama-quantize', () => {

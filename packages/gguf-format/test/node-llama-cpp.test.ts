@@ -7,15 +7,14 @@ import type { Backend } from '@calibrant/core';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { getLlama, type Llama, type Token } from 'node-llama-cpp';
+import { getLlama, type Llama } from 'node-llama-cpp';
 import { convert, memoryCheckpoint } from './convert-model.js';
-import { formulaModel } from './formula-model.js';
 import { libraryFolder } from './ggml-library.js';
 import { randomTensors, TINY } from './random-model.js';
 import { SENTENCES, sentencePieceTokenizer } from './sentence-piece.js';
 
 const found = libraryFolder();
-if ('reason' in found) console.warn(`Left out: loading in llama.cpp, because ${found.reason}.`);
+if ('reason' in found) console.warn(`left out: loading in llama.cpp, because ${found.reason}.`);
 const withLlama = 'folder' in found ? describe : describe.skip;
 
 withLlama("llama.cpp's runtime", () => {
@@ -62,30 +61,4 @@ withLlama("llama.cpp's runtime", () => {
       expect([text, [...model.tokenize(text, true)]]).toEqual([text, expected.encode(text, { add_special_tokens: false }).ids]);
     await model.dispose();
   });
-
-  it.each(['llama3-rope', 'llama-bias-tied', 'qwen2', 'qwen3', 'smollm3'])(
-    "computes transformers' log-probabilities from a converted model: %s",
-    async (name) => {
-      const { checkpoint, ids, vocabulary, lastLogits } = formulaModel(name);
-      await convert(checkpoint, outputFolder(path.join(folder, name)), backend);
-      const model = await llama.loadModel({ modelPath: path.join(folder, name, 'model.gguf') });
-      const context = await model.createContext({ contextSize: 64, flashAttention: false });
-      const last = ids.length - 4;
-      const results = await context
-        .getSequence()
-        .controlledEvaluate([...ids].map((id, i) => (i < last ? (id as Token) : [id as Token, { generateNext: { probabilities: true } }])));
-      for (let row = 0; row < 4; row++) {
-        const logits = lastLogits.subarray(row * vocabulary, (row + 1) * vocabulary);
-        const total = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
-        const probabilities = results[last + row]?.next.probabilities;
-        const differences = [...logits].map((logit, id) =>
-          Math.abs(Math.log(probabilities?.get(id as Token) ?? Number.NaN) - (logit - total)),
-        );
-        // llama.cpp keeps keys and values in half precision: up to 0.003 was seen; biases left in the checkpoint's order give 0.2.
-        expect(Math.max(...differences)).toBeLessThan(1e-2);
-      }
-      await context.dispose();
-      await model.dispose();
-    },
-  );
 });

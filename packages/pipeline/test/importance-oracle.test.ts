@@ -9,7 +9,7 @@ import { libraryFolder, loadQuantizeChunk } from '../../gguf-format/test/ggml-li
 import { scratchFolder, testRegistry } from './fixture.js';
 
 const found = libraryFolder();
-if ('reason' in found) console.warn(`Left out: the comparison with ggml, because ${found.reason}.`);
+if ('reason' in found) console.warn(`left out: the comparison with ggml, because ${found.reason}.`);
 const withGgml = 'folder' in found ? describe : describe.skip;
 
 withGgml('a whole run with an importance matrix', () => {
