@@ -2,6 +2,7 @@ import {
   type Backend,
   type Checkpoint,
   type OutputFolder,
+  type OutputTensor,
   type QuantizedTensor,
   type Scheme,
   type Tensor,
@@ -73,10 +74,9 @@ export async function convert(
   const plan = outputs.map((output) => ({ ...output, scheme: assigned.get(output.name) ?? format.floatScheme(output, facts, options) }));
   const writer = await format.open(input, plan, folder, options);
   for (const planned of plan) {
-    const source = planned.constant ?? (await checkpoint.read(planned.source ?? ''));
+    const values = await valuesOf(checkpoint, planned);
     const columns = planned.shape.at(-1) ?? 1;
-    const rows = planned.shape.length === 1 ? 1 : planned.shape[0];
-    const x = await backend.upload(tensor('f32', [rows, columns], reorder(toF32(source), planned.shape, planned.rowOrder)));
+    const x = await backend.upload(tensor('f32', [values.length / columns, columns], values));
     const { scheme: of } = planned;
     const { blocks } = backend.run(blockType(of.kind === 'float' ? of.dtype : of.kind === 'block' ? of.type : 'none').encode, { x }, {});
     const bytes = (await backend.download(blocks)).data as Uint8Array;
@@ -89,6 +89,25 @@ export async function convert(
     await writer.write(planned, { rowStart: 0, value: value as QuantizedTensor });
   }
   return { plan, files: await writer.finish() };
+}
+
+/** What an output holds, from its sources. */
+async function valuesOf(checkpoint: Checkpoint, planned: OutputTensor): Promise<Float32Array> {
+  if (planned.constant) return toF32(planned.constant);
+  const count = planned.shape.reduce((product, size) => product * size, 1);
+  const result = new Float32Array(count);
+  const sources = planned.stacked ?? [planned.source ?? ''];
+  for (const [index, name] of sources.entries()) {
+    const { shape, data } = await checkpoint.read(name);
+    const plain = planned.transposed ? transpose(Float32Array.from(data as Float32Array), shape) : Float32Array.from(data as Float32Array);
+    const ordered = reorder(plain, planned.stacked ? shape : [shape[0], plain.length / shape[0]], planned.rowOrder);
+    result.set(ordered.subarray(0, count / sources.length), (index * count) / sources.length);
+  }
+  return result.map((value) => value + (planned.add ?? 0));
+}
+
+function transpose(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
+  return values.map((_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
 }
 
 /** Rows (elements of a vector) in output order. */

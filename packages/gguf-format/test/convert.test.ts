@@ -39,7 +39,7 @@ const families: [string, Record<string, unknown>, { bias?: boolean; headNorms?: 
   ['mistral with a sliding window', { ...TINY, model_type: 'mistral', sliding_window: 16, head_dim: 32 }, {}],
   ['qwen2', { ...TINY, model_type: 'qwen2', use_sliding_window: false, sliding_window: 16 }, { bias: true }],
   ['qwen3', { ...TINY, model_type: 'qwen3', head_dim: 32 }, { headNorms: true }],
-  ['smollm3', { ...TINY, num_hidden_layers: 4, model_type: 'smollm3', no_rope_layers: [1, 1, 1, 0] }, {}],
+  ['smollm3', { ...TINY, num_hidden_layers: 4, model_type: 'smollm3', rope_theta: 2000000, no_rope_layers: [1, 1, 1, 0] }, {}],
 ];
 
 describe('a checkpoint that is written to F32 and read back', () => {
@@ -147,19 +147,43 @@ describe('the tensors of a GGUF file', () => {
 
 describe('conversion refuses, saying what to do,', () => {
   const config = { ...TINY, model_type: 'llama' };
+  const cohere = (more: Record<string, unknown>) => ({ ...TINY, model_type: 'cohere', layer_norm_eps: 1e-5, ...more });
+  const gemma2 = (more: Record<string, unknown>) => ({ ...TINY, model_type: 'gemma2', head_dim: 16, tie_word_embeddings: true, ...more });
   const cases: [string, Record<string, unknown>, RegExp][] = [
     [
       'an unsupported architecture',
       { ...config, model_type: 'opt' },
-      /type "opt" cannot be converted.*Supported model types: llama, mistral, qwen2, qwen3, smollm3/,
+      /no architecture for checkpoints of type "opt".*safetensors.*Supported model types: llama, mistral, mixtral, smollm3, qwen2/,
     ],
     [
       'an unknown rope scaling',
-      { ...config, rope_scaling: { rope_type: 'longrope', factor: 4 } },
-      /rope scaling .*longrope.* Supported: linear, llama3, yarn/,
+      { ...config, rope_scaling: { rope_type: 'dynamic', factor: 4 } },
+      /rope scaling .*dynamic.* Supported: linear, llama3, yarn, longrope/,
     ],
     ['a config without sizes', { ...config, intermediate_size: undefined }, /config.json must give "intermediate_size" as a number/],
     ['heads that do not fit', { ...config, head_dim: 24 }, /has 64 rows, which is no multiple of the head size 24/],
+    ['LongRoPE without lists', { ...config, rope_scaling: { rope_type: 'longrope' } }, /LongRoPE needs "short_factor" and "long_factor"/],
+    [
+      'an activation that llama.cpp does not compute',
+      { ...config, hidden_act: 'relu' },
+      /"hidden_act" in config.json is "relu", but llama.cpp/,
+    ],
+    [
+      'a head of its own where llama.cpp takes the embedding',
+      cohere({ tie_word_embeddings: false }),
+      /takes the head of architecture command-r/,
+    ],
+    [
+      'norms of heads where llama.cpp has none',
+      cohere({ tie_word_embeddings: true, use_qk_norm: true }),
+      /at least 64 layers.* 2 layers and "use_qk_norm" is true/,
+    ],
+    ['scores scaled otherwise', gemma2({ query_pre_attn_scalar: 256 }), /scores of a Gemma with 2 layers by the root of 16, but .* is 256/],
+    [
+      'layers that slide elsewhere',
+      gemma2({ query_pre_attn_scalar: 16, layer_types: ['full_attention', 'full_attention'] }),
+      /every layer of this architecture but each 2. one .* otherwise for layer 0/,
+    ],
     ['unrotated layers elsewhere', { ...config, model_type: 'smollm3', no_rope_layers: [0, 1] }, /every fourth layer of SmolLM3.* layer 0/],
   ];
   it.each(cases)('%s', async (_what, broken, message) => {
@@ -187,9 +211,9 @@ describe('reading refuses, naming file and tensor,', () => {
   it('an architecture, a tensor name and rows that are not there', async () => {
     const { bytes } = await written(config, randomTensors(config));
     const other = bytes.slice();
-    other.set(Buffer.from('gemma'), Buffer.from(bytes).indexOf('llama'));
+    other.set(Buffer.from('lucky'), Buffer.from(bytes).indexOf('llama'));
     await expect(openGgufCheckpoint(memorySource(other), { backend })).rejects.toThrow(
-      /architecture "gemma" cannot be read.*Supported: llama/,
+      /architecture "lucky" cannot be read.*Supported: llama/,
     );
     const checkpoint = await openGgufCheckpoint(memorySource(bytes), { backend });
     await expect(checkpoint.read('nothing')).rejects.toThrow(/holds no tensor "nothing"/);
@@ -210,7 +234,9 @@ describe('reading refuses, naming file and tensor,', () => {
 
   it('one part of a model in several files', async () => {
     const part = layOut(new Map([['split.count', { type: 'u16', value: 3 } as const]]), []);
-    await expect(openGgufCheckpoint(memorySource(part.header), { backend })).rejects.toThrow(/part 1 of 3 of a model, and the other parts cannot be reached from it/);
+    await expect(openGgufCheckpoint(memorySource(part.header), { backend })).rejects.toThrow(
+      /part 1 of 3 of a model, and the other parts cannot be reached from it/,
+    );
   });
 
   it('a missing size', async () => {

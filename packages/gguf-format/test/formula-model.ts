@@ -8,7 +8,8 @@ export interface FormulaModel {
   readonly checkpoint: Checkpoint;
   readonly ids: Int32Array;
   readonly vocabulary: number;
-  /** Logits of the last four positions, `[4, vocabulary]`. */
+  /** Logits of the first and the last four positions, `[4, vocabulary]`. */
+  readonly firstLogits: Float32Array;
   readonly lastLogits: Float32Array;
 }
 
@@ -33,13 +34,22 @@ export function formulaModel(name: string): FormulaModel {
     const [from, to] = header[key].data_offsets;
     return bytes.slice(8 + headerLength + from, 8 + headerLength + to).buffer;
   };
-  const files = { 'tokenizer.json': JSON.stringify(sentencePieceTokenizer()) };
+  const files = { 'tokenizer.json': JSON.stringify(completed(config.vocab_size)) };
   return {
     checkpoint: memoryCheckpoint(config, tensors, files, name),
     ids: new Int32Array(part('input_ids')),
     vocabulary: config.vocab_size,
+    firstLogits: new Float32Array(part('logits_first4')),
     lastLogits: new Float32Array(part('logits_last4')),
   };
+}
+
+/** A tokenizer with a token for each id of the model. */
+function completed(size: number) {
+  const tokenizer = sentencePieceTokenizer();
+  const { vocab } = tokenizer.model;
+  for (let id = Object.keys(vocab).length; id < size; id++) vocab[String.fromCodePoint(0x4e00 + id)] = id;
+  return tokenizer;
 }
 
 function fnv1a(text: string): number {

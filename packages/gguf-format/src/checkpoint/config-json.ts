@@ -1,25 +1,24 @@
 import { CalibrantError } from '@calibrant/core';
 import type { MetadataReader } from '../file/metadata.js';
-import type { GgufArchitecture } from '../models/architectures.js';
-import type { RopeScaling } from '../models/model-config.js';
+import type { FileFacts, GgufArchitecture, SizeName } from '../models/architecture.js';
+import { readModelConfig } from '../models/model-config.js';
+import { LONG_FACTORS, ROPE_FACTORS, ropeScalingOf, SHORT_FACTORS } from '../models/rope-factors.js';
 
 /** What config.json needs beside the metadata. */
 export interface ConfigFacts {
   readonly file: string;
-  /** Tensors in the file: no model has more layers. */
-  readonly tensors: number;
   readonly architecture: GgufArchitecture;
-  readonly tied: boolean;
-  readonly attentionBias: boolean;
-  readonly mlpBias: boolean;
+  /** Names of the tensors in the file: no model has more layers. */
+  readonly tensors: ReadonlySet<string>;
   /** Rows of the embedding. */
   readonly vocabSize: number;
-  /** From `rope_freqs.weight`, where that is there. */
-  readonly llama3: ((config: { headDim: number; ropeTheta: number }, originalContext: number) => RopeScaling) | undefined;
+  /** The tensors of rope factors, by name. */
+  readonly factors: ReadonlyMap<string, Float32Array>;
 }
 
 /** No model comes near this; sizes of arrays follow from numbers in the file. */
 const WIDEST = 2 ** 24;
+const WIDEST_HEAD = 2 ** 14;
 
 /**
  * config.json as far as a forward pass needs it, reconstructed from `<architecture>.*`.
@@ -27,7 +26,7 @@ const WIDEST = 2 ** 24;
  * @throws CalibrantError `CORRUPT_FILE` for sizes that are missing or impossible.
  */
 export function configJson(metadata: MetadataReader, facts: ConfigFacts): Record<string, unknown> {
-  const { architecture } = facts;
+  const { architecture, tensors } = facts;
   const key = (name: string) => `${architecture.name}.${name}`;
   const size = (name: string, most: number, found = metadata.requireNumber(key(name))) => {
     if (Number.isInteger(found) && found >= 1 && found <= most) return found;
@@ -37,53 +36,96 @@ export function configJson(metadata: MetadataReader, facts: ConfigFacts): Record
   };
   const hiddenSize = size('embedding_length', WIDEST);
   const heads = size('attention.head_count', WIDEST);
-  const given = metadata.number(key('attention.key_length')) ?? metadata.number(key('rope.dimension_count'));
-  const headDim = size('attention.key_length', WIDEST, given ?? hiddenSize / heads);
-  const layers = size('block_count', facts.tensors);
-  const ropeTheta = shortest(metadata.number(key('rope.freq_base')) ?? 10000);
-  const slidingWindow = metadata.number(key('attention.sliding_window'));
-  // Of the model types with one file architecture, only Mistral has a window.
-  const variant = slidingWindow !== undefined && architecture.name === 'llama' ? 1 : 0;
-  return {
-    architectures: [architecture.classes[variant]],
-    model_type: architecture.modelTypes[variant],
-    hidden_act: 'silu',
+  const headDim = size('attention.key_length', WIDEST_HEAD, metadata.number(key('attention.key_length')) ?? hiddenSize / heads);
+  const layers = size('block_count', tensors.size);
+  const has = (tensor: string) => tensors.has(tensor);
+  const file: FileFacts = { has, number: (name) => metadata.number(key(name)) };
+  const variant = architecture.variant?.(file) ?? 0;
+  const sizes: Record<SizeName, number> = {
     hidden_size: hiddenSize,
     num_hidden_layers: layers,
     num_attention_heads: heads,
-    num_key_value_heads: metadata.number(key('attention.head_count_kv')) ?? heads,
+    num_key_value_heads: size('attention.head_count_kv', heads, metadata.number(key('attention.head_count_kv')) ?? heads),
     head_dim: headDim,
     intermediate_size: metadata.requireNumber(key('feed_forward_length')),
     max_position_embeddings: metadata.requireNumber(key('context_length')),
-    rms_norm_eps: shortest(metadata.requireNumber(key('attention.layer_norm_rms_epsilon'))),
-    rope_theta: ropeTheta,
-    rope_scaling: ropeScaling(metadata, key, facts, { headDim, ropeTheta }),
     vocab_size: facts.vocabSize,
-    tie_word_embeddings: facts.tied,
-    attention_bias: facts.attentionBias,
-    mlp_bias: facts.mlpBias,
-    ...(slidingWindow === undefined ? {} : { sliding_window: slidingWindow }),
-    ...(architecture.name === 'smollm3' ? { no_rope_layers: Array.from({ length: layers }, (_, i) => ((i + 1) % 4 === 0 ? 0 : 1)) } : {}),
+  };
+  const spelled = Object.entries(sizes).map(([name, found]) => [architecture.spelling?.[name as SizeName]?.[0] ?? name, found]);
+  const slidingWindow = metadata.number(key('attention.sliding_window'));
+  const config: Record<string, unknown> = {
+    architectures: [architecture.classes[variant]],
+    model_type: architecture.modelTypes[variant],
+    ...architecture.fixed,
+    ...Object.fromEntries(spelled),
+    [architecture.epsilon.config]: shortest(metadata.requireNumber(key(`attention.${architecture.epsilon.key}`))),
+    tie_word_embeddings: architecture.head === 'embedding' || !has('output.weight'),
+    attention_bias: has('blk.0.attn_q.bias') || has('blk.0.attn_qkv.bias'),
+    mlp_bias: has('blk.0.ffn_gate.bias'),
+    // Zero stands for none.
+    ...(slidingWindow ? { sliding_window: slidingWindow } : {}),
+    ...(architecture.rope ? rope(metadata, key, facts, headDim) : {}),
+    ...valuesAndFlags(metadata, key, facts),
     ...tokenIds(metadata),
     torch_dtype: 'float32',
+  };
+  return { ...config, ...architecture.restore?.(readModelConfig(config, architecture, facts.file), file) };
+}
+
+/** The values and flags that only some architectures have. */
+function valuesAndFlags(metadata: MetadataReader, key: (name: string) => string, { architecture, tensors }: ConfigFacts) {
+  const config: Record<string, unknown> = {};
+  for (const [name, field, type] of architecture.values ?? []) {
+    const found = type === 'bool' ? metadata.boolean(key(name)) : metadata.number(key(name));
+    if (found !== undefined) config[field] = typeof found === 'number' ? shortest(found) : found;
+  }
+  for (const [field, tensor] of architecture.flags ?? []) config[field] = tensors.has(tensor);
+  return config;
+}
+
+/** Base, rotated part of a head and scaling, under the names of the older spelling. */
+function rope(metadata: MetadataReader, key: (name: string) => string, facts: ConfigFacts, headDim: number): Record<string, unknown> {
+  const { architecture, factors } = facts;
+  const defaults = architecture.rope ?? { theta: 10000 };
+  const theta = shortest(metadata.number(key('rope.freq_base')) ?? 10000);
+  const dims = metadata.number(key('rope.dimension_count')) ?? headDim;
+  const part = dims / headDim;
+  const originalContext = metadata.number(key('rope.scaling.original_context_length'));
+  return {
+    [defaults.thetaName ?? 'rope_theta']: theta,
+    ...(part === 1 && defaults.part === undefined ? {} : { [defaults.partName ?? 'partial_rotary_factor']: part }),
+    ...(factors.has(LONG_FACTORS) && originalContext !== undefined ? { original_max_position_embeddings: originalContext } : {}),
+    rope_scaling: ropeScaling(metadata, key, facts, { ropeDims: dims, ropeTheta: theta }, originalContext),
   };
 }
 
 function ropeScaling(
   metadata: MetadataReader,
   key: (name: string) => string,
-  { llama3 }: ConfigFacts,
-  config: { headDim: number; ropeTheta: number },
+  { file, factors }: ConfigFacts,
+  rotation: { ropeDims: number; ropeTheta: number },
+  originalContext: number | undefined,
 ): Record<string, unknown> | null {
-  const originalContext = metadata.number(key('rope.scaling.original_context_length'));
+  const llama3 = factors.get(ROPE_FACTORS);
   if (llama3) {
-    const found = llama3(config, originalContext ?? 8192);
+    const found = ropeScalingOf(file, llama3, rotation, originalContext ?? 8192);
     return {
       rope_type: 'llama3',
       factor: found.factor,
       low_freq_factor: found.lowFreqFactor,
       high_freq_factor: found.highFreqFactor,
       original_max_position_embeddings: found.originalContext,
+    };
+  }
+  const [short, long] = [factors.get(SHORT_FACTORS), factors.get(LONG_FACTORS)];
+  if (short && long) {
+    const attention = metadata.number(key('rope.scaling.attn_factor'));
+    return {
+      rope_type: 'longrope',
+      short_factor: Array.from(short, shortest),
+      long_factor: Array.from(long, shortest),
+      ...(originalContext === undefined ? {} : { original_max_position_embeddings: originalContext }),
+      ...(attention === undefined ? {} : { attention_factor: attention }),
     };
   }
   const type = metadata.string(key('rope.scaling.type'));

@@ -3,9 +3,9 @@ import { findBlockTypeById } from '../blocks/block-types.js';
 import { MAGIC } from '../file/gguf-file.js';
 import { metadataReader } from '../file/metadata.js';
 import { type GgufModel, type GgufModelTensor, readGgufModel } from '../file/read-model.js';
-import { architectureOfFile, interleavedOrder, isPermuted } from '../models/architectures.js';
-import { ROPE_FACTORS, ropeScalingOf } from '../models/rope-factors.js';
-import { fromGgufName } from '../models/tensor-names.js';
+import { architectureOfFile } from '../models/architectures.js';
+import { FACTOR_TENSORS } from '../models/rope-factors.js';
+import { checkpointTensors, readCheckpointRows } from './checkpoint-tensors.js';
 import { configJson } from './config-json.js';
 import { readRows } from './read-rows.js';
 import { tokenizerFiles } from './tokenizer-files.js';
@@ -32,33 +32,17 @@ export async function openGgufCheckpoint(source: ByteSource, { backend }: { read
 async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoint> {
   const metadata = metadataReader(file.name, file.metadata);
   const architecture = architectureOfFile(metadata.requireString('general.architecture'), file.name);
-  const stored = new Map<string, GgufModelTensor>();
-  for (const tensor of file.tensors.values()) {
-    const name = fromGgufName(tensor.name);
-    if (name) stored.set(name, tensor);
-    else if (tensor.name !== ROPE_FACTORS)
-      throw new CalibrantError(
-        'UNSUPPORTED',
-        `${file.name}: tensor "${tensor.name}" has no place in a checkpoint of architecture ${architecture.name}.`,
-        {
-          file: file.name,
-          tensor: tensor.name,
-        },
-      );
-  }
+  const embedding = file.tensors.get('token_embd.weight');
   const config = configJson(metadata, {
     file: file.name,
-    tensors: stored.size,
     architecture,
-    tied: !stored.has('lm_head.weight'),
-    attentionBias: stored.has('model.layers.0.self_attn.q_proj.bias'),
-    mlpBias: stored.has('model.layers.0.mlp.gate_proj.bias'),
-    vocabSize: stored.get('model.embed_tokens.weight')?.shape[0] ?? metadata.requireNumber(`${architecture.name}.vocab_size`),
-    llama3: await llama3Scaling(file, backend),
+    tensors: new Set(file.tensors.keys()),
+    vocabSize: embedding?.shape[0] ?? metadata.requireNumber(`${architecture.name}.vocab_size`),
+    factors: await factorsOf(file, backend),
   });
-  const order = interleavedOrder(Number(config['head_dim']));
+  const stored = checkpointTensors(file, architecture, config);
   const sideFiles = new Map([['config.json', JSON.stringify(config)], ...tokenizerFiles(file)]);
-  const tensors = new Map([...stored].map(([name, tensor]) => [name, tensorInfo(name, tensor)]));
+  const tensors = new Map([...stored].map(([name, { shape, tensor }]) => [name, tensorInfo(name, shape, tensor)]));
   return {
     name: file.name,
     config,
@@ -68,10 +52,9 @@ async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoi
       return sideFiles.get(name);
     },
     async read(name, range): Promise<Tensor> {
-      const tensor = stored.get(name);
-      if (!tensor) throw new CalibrantError('NOT_FOUND', `${file.name} holds no tensor "${name}".`, { file: file.name, tensor: name });
-      const permutation = architecture.interleaved && isPermuted(tensor.name) ? order : undefined;
-      return readRows(tensor.source, backend, tensor, range ?? { start: 0, end: tensor.shape[0] ?? 1 }, permutation);
+      const found = stored.get(name);
+      if (!found) throw new CalibrantError('NOT_FOUND', `${file.name} holds no tensor "${name}".`, { file: file.name, tensor: name });
+      return readCheckpointRows(backend, found, range ?? { start: 0, end: found.shape[0] ?? 1 });
     },
     close: () => file.close(),
   };
@@ -87,20 +70,23 @@ export async function openGgufFile(source: ByteSource, context: { readonly backe
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
-function tensorInfo(name: string, { shape, type, bytes, source }: GgufModelTensor): TensorInfo {
+function tensorInfo(name: string, shape: readonly number[], { type, bytes, source }: GgufModelTensor): TensorInfo {
   const dtype = DTYPES[type.name];
   return { name, shape, bytes, file: source.name, dtype: dtype ?? 'f32', ...(dtype ? {} : { storage: type.name }) };
 }
 
-async function llama3Scaling(file: GgufModel, backend: Backend) {
-  const tensor = file.tensors.get(ROPE_FACTORS);
-  if (!tensor) return undefined;
-  if (findBlockTypeById(tensor.type.id)?.name !== 'F32')
-    throw new CalibrantError('UNSUPPORTED', `${file.name}: "${ROPE_FACTORS}" must be F32, found ${tensor.type.name}.`, {
-      file: file.name,
-      tensor: ROPE_FACTORS,
-    });
-  const factors = await readRows(tensor.source, backend, tensor, { start: 0, end: tensor.shape[0] });
-  return (config: { headDim: number; ropeTheta: number }, originalContext: number) =>
-    ropeScalingOf(file.name, factors.data as Float32Array, config, originalContext);
+/** The tensors of rope factors. */
+async function factorsOf(file: GgufModel, backend: Backend): Promise<Map<string, Float32Array>> {
+  const found = new Map<string, Float32Array>();
+  for (const name of FACTOR_TENSORS) {
+    const tensor = file.tensors.get(name);
+    if (!tensor) continue;
+    if (findBlockTypeById(tensor.type.id)?.name !== 'F32')
+      throw new CalibrantError('UNSUPPORTED', `${file.name}: "${name}" must be F32, found ${tensor.type.name}.`, {
+        file: file.name,
+        tensor: name,
+      });
+    found.set(name, (await readRows(tensor.source, backend, tensor, { start: 0, end: tensor.shape[0] })).data as Float32Array);
+  }
+  return found;
 }

@@ -38,6 +38,8 @@ export async function readRows(
     );
   if (!order) return readStored(source, backend, of, type, range);
   const period = order.length;
+  const wide = of.shape.length > 1 && period * elementCount(of.shape.slice(1)) > LARGEST_PERIOD;
+  if (wide) return readRuns(source, backend, of, type, range, order);
   const start = Math.floor(range.start / period) * period;
   const stored = await readStored(source, backend, of, type, { start, end: Math.min(count, Math.ceil(range.end / period) * period) });
   const place = new Array<number>(period);
@@ -49,6 +51,35 @@ export async function readRows(
     ordered.data.set(stored.data.subarray(from * rowElements, (from + 1) * rowElements) as never, (row - range.start) * rowElements);
   }
   return ordered;
+}
+
+/** Elements of a period that is read whole; of longer ones only the rows that are asked for. */
+const LARGEST_PERIOD = 4 * 1024 * 1024;
+
+/** Rows in the checkpoint's order, read in runs of neighbours in the file. */
+async function readRuns(
+  source: ByteSource,
+  backend: Backend,
+  of: GgufTensor,
+  type: BlockType,
+  { start, end }: Range,
+  order: readonly number[],
+): Promise<Tensor> {
+  const place = new Array<number>(order.length);
+  for (const [inFile, inCheckpoint] of order.entries()) place[inCheckpoint] = inFile;
+  const placeOf = (row: number) => Math.floor(row / order.length) * order.length + place[row % order.length];
+  const rowElements = elementCount(of.shape.slice(1));
+  let result: Tensor | undefined;
+  for (let row = start; row < end; ) {
+    const from = placeOf(row);
+    let count = 1;
+    while (row + count < end && placeOf(row + count) === from + count) count++;
+    const part = await readStored(source, backend, of, type, { start: from, end: from + count });
+    result ??= tensor(part.dtype, [end - start, ...of.shape.slice(1)]);
+    result.data.set(part.data as never, (row - start) * rowElements);
+    row += count;
+  }
+  return result ?? readStored(source, backend, of, type, { start: 0, end: 0 });
 }
 
 /** Rows as they lie in the file: floats in their own type, blocks decoded to f32. */

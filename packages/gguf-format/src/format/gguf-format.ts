@@ -11,7 +11,7 @@ import { readModelConfig } from '../models/model-config.js';
 import { modelKeys, sizeLabel } from '../models/model-keys.js';
 import { compareTensorNames } from '../models/tensor-names.js';
 import { isQuantizable, schemeOf, typeForRow, typeOfScheme } from '../schemes/tensor-types.js';
-import { tokenizerKeys } from '../tokenizer/tokenizer-keys.js';
+import { tokenizerKeys, vocabularyRows } from '../tokenizer/tokenizer-keys.js';
 import { fileType } from './file-type.js';
 import { metadataOverrides, metadataSchema } from './metadata-overrides.js';
 import { ggufOutputs } from './outputs.js';
@@ -56,12 +56,12 @@ export function ggufFormat() {
       if (typeOfScheme(scheme)) return true;
       return `GGUF has no type for ${scheme.kind === 'affine' ? 'integer grids with free group sizes' : `"${scheme.kind === 'block' ? scheme.type : scheme.dtype}"`}; choose one of ${Object.keys(BLOCK_TYPES).join(', ')} or a mixture such as Q4_K_M.`;
     },
-    async outputs({ checkpoint }) {
-      return ggufOutputs(checkpoint);
+    async outputs({ checkpoint }, { tokenizer }) {
+      return ggufOutputs(checkpoint, tokenizer === 'none' ? undefined : await vocabularyRows(checkpoint));
     },
     floatScheme(tensor, facts, { floatType }) {
       if (!isQuantizable(tensor)) return schemeOf('F32');
-      const source = floatType === 'auto' ? facts.tensors.get(tensor.source ?? '')?.dtype : floatType;
+      const source = floatType === 'auto' ? facts.tensors.get(tensor.source ?? tensor.stacked?.[0] ?? '')?.dtype : floatType;
       return schemeOf(source === 'f16' ? 'F16' : source === 'bf16' ? 'BF16' : 'F32');
     },
     async open(input, plan, folder, chosen) {
@@ -116,14 +116,15 @@ async function fileMetadata(
   { pre, tokenizer, name, metadata: overrides }: GgufFormatOptions,
 ): Promise<GgufMetadata> {
   const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
-  const config = readModelConfig(checkpoint.config, checkpoint.name);
-  const parameters = tensors.reduce((sum, { source, shape }) => sum + (source === undefined ? 0 : elementCount(shape)), 0);
+  const read = readModelConfig(checkpoint.config, architecture, checkpoint.name);
+  const config = { ...read, vocabSize: tensors.find((planned) => planned.name === 'token_embd.weight')?.shape[0] ?? read.vocabSize };
+  const parameters = tensors.reduce((sum, { constant, shape }) => sum + (constant ? 0 : elementCount(shape)), 0);
   const entries: [string, GgufValue][] = [
     ['general.architecture', value.string(architecture.name)],
     ['general.type', value.string('model')],
     ['general.name', value.string(name ?? lastPart(checkpoint.name))],
     ['general.size_label', value.string(sizeLabel(parameters))],
-    ...modelKeys(architecture, config),
+    ...modelKeys(architecture, config, checkpoint.config),
     ...(tokenizer === 'none'
       ? [['tokenizer.ggml.model', value.string('none')] as [string, GgufValue]]
       : await tokenizerKeys(checkpoint, config.vocabSize, pre)),

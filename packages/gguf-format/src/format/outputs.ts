@@ -1,39 +1,82 @@
-import { CalibrantError, type Checkpoint, type OutputTensor, tensor } from '@calibrant/core';
-import { architectureOfModelType, interleavedOrder, isPermuted } from '../models/architectures.js';
-import { readModelConfig } from '../models/model-config.js';
-import { checkUnrotatedLayers } from '../models/model-keys.js';
-import { ROPE_FACTORS, ropeFactors } from '../models/rope-factors.js';
-import { compareTensorNames, toGgufName } from '../models/tensor-names.js';
+import { CalibrantError, type Checkpoint, type OutputTensor, type TensorInfo, tensor } from '@calibrant/core';
+import type { GgufArchitecture } from '../models/architecture.js';
+import { architectureOfModelType } from '../models/architectures.js';
+import { arrange } from '../models/arrangement.js';
+import { checkRunnable, type ModelConfig, readModelConfig } from '../models/model-config.js';
+import { factorTensors } from '../models/rope-factors.js';
+import { compareTensorNames, type Place, tensorNames } from '../models/tensor-names.js';
 
-/** The tensors of the GGUF file of a checkpoint, in llama-quantize's order. */
-export function ggufOutputs(checkpoint: Checkpoint): OutputTensor[] {
+const EMBEDDING = 'token_embd.weight';
+const HEAD = 'output.weight';
+
+/** What the tensor of a file is made of, by the numbers of what is stacked. */
+type Sources = { readonly place: Place; readonly parts: TensorInfo[] };
+
+/**
+ * The tensors of the GGUF file of a checkpoint, in llama-quantize's order.
+ *
+ * @param vocabulary rows of the embedding to keep, where the tokenizer has fewer tokens than the embedding rows; all if absent.
+ */
+export function ggufOutputs(checkpoint: Checkpoint, vocabulary = Number.POSITIVE_INFINITY): OutputTensor[] {
   const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
-  const config = readModelConfig(checkpoint.config, checkpoint.name);
-  checkUnrotatedLayers(checkpoint.config, checkpoint.name);
-  const rowOrder = { period: config.headDim, order: interleavedOrder(config.headDim) };
-  const outputs: OutputTensor[] = [];
-  for (const { name: source, shape } of checkpoint.tensors.values()) {
-    const name = toGgufName(source);
-    // A tied head is stored once, as the embedding.
-    if (name === undefined || (config.tied && name.startsWith('output.'))) continue;
-    const permuted = architecture.interleaved && isPermuted(name);
-    if (permuted && shape[0] % config.headDim !== 0)
-      throw new CalibrantError(
-        'SHAPE_MISMATCH',
-        `${checkpoint.name}: tensor "${source}" has ${shape[0]} rows, which is no multiple of the head size ${config.headDim} in config.json.`,
-        { tensor: source },
-      );
-    outputs.push({ name, source, shape, ...(permuted ? { rowOrder } : {}) });
-  }
-  if (!config.tied && outputs.length > 0 && !outputs.some(({ name }) => name === 'output.weight'))
-    throw new CalibrantError(
-      'NOT_FOUND',
-      `${checkpoint.name}: there is no tensor "lm_head.weight", and config.json does not say that it is tied to the embedding ("tie_word_embeddings").`,
-      { tensor: 'lm_head.weight' },
-    );
-  if (config.ropeScaling?.type === 'llama3') {
-    const factors = ropeFactors(config, config.ropeScaling);
-    outputs.push({ name: ROPE_FACTORS, shape: [factors.length], constant: tensor('f32', [factors.length], factors) });
-  }
+  const config = readModelConfig(checkpoint.config, architecture, checkpoint.name);
+  checkRunnable(checkpoint.config, architecture, config, checkpoint.name);
+  const outputs = [...sourcesByName(checkpoint, architecture, config).values()].map((sources) =>
+    outputOf(sources, config, checkpoint.name, vocabulary),
+  );
+  outputs.push(...missingHead(outputs, architecture, config, checkpoint.name));
+  for (const [name, factors] of factorTensors(config, config.ropeScaling))
+    outputs.push({ name, shape: [factors.length], constant: tensor('f32', [factors.length], factors) });
   return outputs.sort((a, b) => compareTensorNames(a.name, b.name));
+}
+
+function sourcesByName(checkpoint: Checkpoint, architecture: GgufArchitecture, config: ModelConfig): Map<string, Sources> {
+  const names = tensorNames(architecture, checkpoint.config);
+  const found = new Map<string, Sources>();
+  for (const info of checkpoint.tensors.values()) {
+    const place = names.place(info.name);
+    // A tied head is stored once, as the embedding.
+    if (!place || (config.tied && place.name === HEAD)) continue;
+    const sources = found.get(place.name) ?? { place, parts: [] };
+    if (place.index !== undefined && place.index >= checkpoint.tensors.size) throw unstackable(checkpoint.name, info.name);
+    if (sources.parts[place.index ?? 0]) throw unstackable(checkpoint.name, info.name);
+    sources.parts[place.index ?? 0] = info;
+    found.set(place.name, sources);
+  }
+  return found;
+}
+
+function outputOf({ place, parts }: Sources, config: ModelConfig, model: string, vocabulary: number): OutputTensor {
+  const { name, as, index } = place;
+  const [first] = parts;
+  if (index === undefined) {
+    const arranged = arrange(as, first.shape, config, first.name, model);
+    const [rows, ...rest] = arranged.shape;
+    const shape = name === EMBEDDING || name === HEAD ? [Math.min(rows, vocabulary), ...rest] : arranged.shape;
+    return { name, source: first.name, ...arranged, shape };
+  }
+  for (let part = 0; part < parts.length; part++)
+    if (parts[part]?.shape.join() !== first?.shape.join()) throw unstackable(model, parts[part]?.name ?? `${name} number ${part}`);
+  return { name, stacked: parts.map((part) => part.name), shape: [parts.length, ...first.shape] };
+}
+
+/** Runtimes that want a head of its own get the tied embedding twice. */
+function missingHead(outputs: readonly OutputTensor[], architecture: GgufArchitecture, config: ModelConfig, model: string): OutputTensor[] {
+  if (outputs.length === 0 || outputs.some(({ name }) => name === HEAD)) return [];
+  const embedding = outputs.find(({ name }) => name === EMBEDDING);
+  if (config.tied) return architecture.head === 'own' && embedding ? [{ ...embedding, name: HEAD }] : [];
+  const head = tensorNames(architecture, {}).origin(HEAD)?.source ?? 'lm_head.weight';
+  throw new CalibrantError(
+    'NOT_FOUND',
+    `${model}: there is no tensor "${head}", and config.json does not say that it is tied to the embedding ("tie_word_embeddings").`,
+    { tensor: head },
+  );
+}
+
+function unstackable(model: string, source: string): CalibrantError {
+  return new CalibrantError(
+    'SHAPE_MISMATCH',
+    `${model}: "${source}" is missing, there twice or of another shape than its neighbours, which GGUF holds in one tensor.`,
+    { tensor: source },
+  );
 }

@@ -1,33 +1,48 @@
 import { CalibrantError } from '@calibrant/core';
-
-/** How one architecture of llama.cpp relates to checkpoints. */
-export interface GgufArchitecture {
-  /** llama.cpp's name: `general.architecture` and the prefix of the keys. */
-  readonly name: string;
-  /** `model_type` of checkpoints that become it; the first is what a file of it is read as. */
-  readonly modelTypes: readonly string[];
-  /** `architectures[0]` of each model type. */
-  readonly classes: readonly string[];
-  /** Whether q and k rows are interleaved, because llama.cpp rotates neighbouring pairs where checkpoints rotate halves. */
-  readonly interleaved: boolean;
-}
+import type { GgufArchitecture } from './architecture.js';
+import { gemma, gemma2, gemma3 } from './families/gemma.js';
+import { bloom, falcon, gpt2, gptNeoX } from './families/gpt.js';
+import { granite, llama, olmo2, smollm3 } from './families/llama.js';
+import { commandR, stablelm } from './families/parallel.js';
+import { phi2, phi3 } from './families/phi.js';
+import { qwen2, qwen2Moe, qwen3, qwen3Moe } from './families/qwen.js';
 
 const ARCHITECTURES: readonly GgufArchitecture[] = [
-  { name: 'llama', modelTypes: ['llama', 'mistral'], classes: ['LlamaForCausalLM', 'MistralForCausalLM'], interleaved: true },
-  { name: 'qwen2', modelTypes: ['qwen2'], classes: ['Qwen2ForCausalLM'], interleaved: false },
-  { name: 'qwen3', modelTypes: ['qwen3'], classes: ['Qwen3ForCausalLM'], interleaved: false },
-  { name: 'smollm3', modelTypes: ['smollm3'], classes: ['SmolLM3ForCausalLM'], interleaved: true },
+  llama,
+  smollm3,
+  qwen2,
+  qwen2Moe,
+  qwen3,
+  qwen3Moe,
+  gemma,
+  gemma2,
+  gemma3,
+  phi2,
+  phi3,
+  gpt2,
+  gptNeoX,
+  stablelm,
+  olmo2,
+  granite,
+  commandR,
+  falcon,
+  bloom,
 ];
+
+/** Model types that llama.cpp cannot run at all. */
+const WITHOUT_GGUF = ['opt'];
 
 /** @throws CalibrantError `UNSUPPORTED` that lists what is supported. */
 export function architectureOfModelType(modelType: unknown, model: string): GgufArchitecture {
   const found = ARCHITECTURES.find(({ modelTypes }) => modelTypes.includes(String(modelType)));
-  if (!found)
-    throw new CalibrantError(
-      'UNSUPPORTED',
-      `${model}: checkpoints of type "${String(modelType)}" cannot be converted to GGUF here. Supported model types: ${ARCHITECTURES.flatMap(({ modelTypes }) => modelTypes).join(', ')}.`,
-    );
-  return found;
+  if (found) return found;
+  const reason = WITHOUT_GGUF.includes(String(modelType))
+    ? `GGUF has no architecture for checkpoints of type "${modelType}", because llama.cpp cannot run them; choose another format, such as safetensors.`
+    : `checkpoints of type "${String(modelType)}" cannot be converted to GGUF here.`;
+  throw new CalibrantError(
+    'UNSUPPORTED',
+    `${model}: ${reason} Supported model types: ${ARCHITECTURES.flatMap(({ modelTypes }) => modelTypes).join(', ')}.`,
+  );
 }
 
 /** @throws CalibrantError `UNSUPPORTED` that lists what is supported. */
@@ -40,14 +55,4 @@ export function architectureOfFile(name: string, file: string): GgufArchitecture
       { file },
     );
   return found;
-}
-
-/** Tensors whose rows are permuted in architectures with `interleaved`. */
-export function isPermuted(ggufName: string): boolean {
-  return /\.attn_[qk]\.(weight|bias)$/.test(ggufName);
-}
-
-/** Row `2i + h` of a head in the file is row `h · headDim / 2 + i` of the checkpoint (h = 0, 1). */
-export function interleavedOrder(headDim: number): number[] {
-  return Array.from({ length: headDim }, (_, row) => (row & 1) * (headDim / 2) + (row >> 1));
 }

@@ -1,11 +1,9 @@
-import { CalibrantError } from '@calibrant/core';
-import { type GgufValue, value } from '../file/metadata.js';
-import type { GgufArchitecture } from './architectures.js';
-import type { ModelConfig } from './model-config.js';
+import { type GgufValue, type Scalar, value } from '../file/metadata.js';
+import type { GgufArchitecture } from './architecture.js';
+import type { Json, ModelConfig } from './model-config.js';
 
 /** The keys `<architecture>.*` that llama.cpp reads a model's sizes from. */
-export function modelKeys(architecture: GgufArchitecture, config: ModelConfig): Map<string, GgufValue> {
-  const { ropeScaling: scaling } = config;
+export function modelKeys(architecture: GgufArchitecture, config: ModelConfig, raw: Json): Map<string, GgufValue> {
   const entries: [string, GgufValue][] = [
     ['block_count', value.u32(config.layers)],
     ['context_length', value.u32(config.contextLength)],
@@ -13,32 +11,37 @@ export function modelKeys(architecture: GgufArchitecture, config: ModelConfig): 
     ['feed_forward_length', value.u32(config.intermediateSize)],
     ['attention.head_count', value.u32(config.heads)],
     ['attention.head_count_kv', value.u32(config.kvHeads)],
-    ['rope.freq_base', value.f32(config.ropeTheta)],
-    ['attention.layer_norm_rms_epsilon', value.f32(config.rmsNormEps)],
+    ...(architecture.rope ? [['rope.freq_base', value.f32(config.ropeTheta)] as [string, GgufValue]] : []),
+    [`attention.${architecture.epsilon.key}`, value.f32(config.normEps)],
   ];
   if (config.headDimGiven) {
     entries.push(['attention.key_length', value.u32(config.headDim)], ['attention.value_length', value.u32(config.headDim)]);
   }
-  entries.push(['vocab_size', value.u32(config.vocabSize)], ['rope.dimension_count', value.u32(config.headDim)]);
-  if (config.slidingWindow !== undefined) entries.push(['attention.sliding_window', value.u32(config.slidingWindow)]);
-  // Llama 3's scaling travels in a tensor: llama.cpp has no type name for it.
-  if (scaling && scaling.type !== 'llama3') {
-    entries.push(['rope.scaling.type', value.string(scaling.type)], ['rope.scaling.factor', value.f32(scaling.factor)]);
+  entries.push(['vocab_size', value.u32(config.vocabSize)]);
+  if (architecture.rope) entries.push(['rope.dimension_count', value.u32(config.ropeDims)]);
+  if (config.localRopeTheta !== undefined) entries.push(['rope.freq_base_swa', value.f32(config.localRopeTheta)]);
+  // Zero tells Phi-4 from Phi-3 there.
+  const window = config.slidingWindow ?? (architecture.name === 'phi3' ? 0 : undefined);
+  if (window !== undefined) entries.push(['attention.sliding_window', value.u32(window)]);
+  entries.push(...scalingKeys(config));
+  for (const [key, field, type, fallback] of architecture.values ?? []) {
+    const found = raw[field] ?? (key === 'expert_count' ? raw['num_local_experts'] : undefined) ?? fallback;
+    if (typeof found === 'number' || typeof found === 'boolean') entries.push([key, { type, value: found as Scalar }]);
   }
-  if (scaling?.originalContext !== undefined) entries.push(['rope.scaling.original_context_length', value.u32(scaling.originalContext)]);
+  for (const [key, constant] of architecture.constants ?? []) entries.push([key, value.string(constant)]);
   return new Map(entries.map(([key, entry]) => [`${architecture.name}.${key}`, entry]));
 }
 
-/** Layers without rotation are fixed in llama.cpp: every fourth of SmolLM3. */
-export function checkUnrotatedLayers(config: Readonly<Record<string, unknown>>, model: string): void {
-  const rotated = config['no_rope_layers'];
-  if (config['model_type'] !== 'smollm3' || !Array.isArray(rotated)) return;
-  const wrong = rotated.findIndex((rotates, layer) => Boolean(rotates) !== ((layer + 1) % 4 !== 0));
-  if (wrong >= 0)
-    throw new CalibrantError(
-      'UNSUPPORTED',
-      `${model}: llama.cpp leaves out the rotation in every fourth layer of SmolLM3, but "no_rope_layers" in config.json says otherwise for layer ${wrong}.`,
-    );
+function scalingKeys({ ropeScaling: scaling, contextLength }: ModelConfig): [string, GgufValue][] {
+  if (!scaling) return [];
+  const entries: [string, GgufValue][] = [];
+  // Llama 3's scaling and LongRoPE travel in tensors: llama.cpp has no type name for the first and takes the second by its tensors.
+  if (scaling.factor !== undefined && (scaling.type === 'linear' || scaling.type === 'yarn'))
+    entries.push(['rope.scaling.type', value.string(scaling.type)], ['rope.scaling.factor', value.f32(scaling.factor)]);
+  if (scaling.attentionFactor !== undefined) entries.push(['rope.scaling.attn_factor', value.f32(scaling.attentionFactor)]);
+  const original = scaling.originalContext ?? (scaling.type === 'longrope' ? contextLength : undefined);
+  if (original !== undefined) entries.push(['rope.scaling.original_context_length', value.u32(original)]);
+  return entries;
 }
 
 /** `4.2M`: the parameter count as model names carry it. */

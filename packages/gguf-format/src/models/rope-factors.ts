@@ -1,19 +1,43 @@
 import { CalibrantError } from '@calibrant/core';
-import type { ModelConfig, RopeScaling } from './model-config.js';
+import type { ModelConfig } from './model-config.js';
+import type { RopeScaling } from './rope-scaling.js';
 
 /** The tensor by which llama.cpp divides each rotation frequency. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
+/** The same for texts within and beyond the original context. */
+export const SHORT_FACTORS = 'rope_factors_short.weight';
+export const LONG_FACTORS = 'rope_factors_long.weight';
+/** Tensors that are part of the config in checkpoints. */
+export const FACTOR_TENSORS: readonly string[] = [ROPE_FACTORS, SHORT_FACTORS, LONG_FACTORS];
+
+type Rotation = Pick<ModelConfig, 'ropeDims' | 'ropeTheta'>;
+
+/** The factor tensors of a scaling, f32 `[ropeDims / 2]` each, by name. */
+export function factorTensors(config: Rotation, scaling: RopeScaling | undefined): Map<string, Float32Array> {
+  if (scaling?.type === 'llama3') return new Map([[ROPE_FACTORS, ropeFactors(config, scaling)]]);
+  const { shortFactors, longFactors } = scaling ?? {};
+  if (!shortFactors || !longFactors) return new Map();
+  if (shortFactors.length !== config.ropeDims / 2)
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `LongRoPE's lists in config.json have ${shortFactors.length} factors; ${config.ropeDims} rotated elements need ${config.ropeDims / 2}.`,
+    );
+  return new Map([
+    [LONG_FACTORS, Float32Array.from(longFactors)],
+    [SHORT_FACTORS, Float32Array.from(shortFactors)],
+  ]);
+}
 
 /**
- * Llama 3's rope scaling as one factor per rotated pair, f32 `[headDim / 2]`: 1 for short wavelengths, `factor` for long ones, and in
+ * Llama 3's rope scaling as one factor per rotated pair, f32 `[ropeDims / 2]`: 1 for short wavelengths, `factor` for long ones, and in
  * between `1 / ((1 − s) / factor + s)` with `s = (originalContext / wavelength − low) / (high − low)`.
  */
-export function ropeFactors(
-  { headDim, ropeTheta }: Pick<ModelConfig, 'headDim' | 'ropeTheta'>,
-  { factor, lowFreqFactor: low = 1, highFreqFactor: high = 4, originalContext = 8192 }: RopeScaling,
+function ropeFactors(
+  { ropeDims, ropeTheta }: Rotation,
+  { factor = 1, lowFreqFactor: low = 1, highFreqFactor: high = 4, originalContext = 8192 }: RopeScaling,
 ): Float32Array {
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const wavelength = 2 * Math.PI * ropeTheta ** ((2 * i) / headDim);
+  return Float32Array.from({ length: ropeDims / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * ropeTheta ** ((2 * i) / ropeDims);
     if (wavelength < originalContext / high) return 1;
     if (wavelength > originalContext / low) return factor;
     const smooth = (originalContext / wavelength - low) / (high - low);
@@ -26,22 +50,14 @@ export function ropeFactors(
  *
  * @throws CalibrantError `UNSUPPORTED` when they are not Llama 3's rule.
  */
-export function ropeScalingOf(
-  file: string,
-  factors: Float32Array,
-  config: Pick<ModelConfig, 'headDim' | 'ropeTheta'>,
-  originalContext: number,
-): RopeScaling {
+export function ropeScalingOf(file: string, factors: Float32Array, config: Rotation, originalContext: number): RopeScaling {
   const scaling = { type: 'llama3', factor: Math.max(...factors), originalContext, lowFreqFactor: 1, highFreqFactor: 4 };
   const again = ropeFactors(config, scaling);
   if (factors.length !== again.length || again.some((value, i) => Math.abs(value - factors[i]) > 1e-4 * value))
     throw new CalibrantError(
       'UNSUPPORTED',
       `${file}: the factors in "${ROPE_FACTORS}" are not those of Llama 3's rope scaling, which is the only one that is read.`,
-      {
-        file,
-        tensor: ROPE_FACTORS,
-      },
+      { file, tensor: ROPE_FACTORS },
     );
   return scaling;
 }

@@ -1,62 +1,70 @@
 import { CalibrantError } from '@calibrant/core';
-
-/** Hugging Face name and GGUF name of the tensors outside blocks, less `.weight` or `.bias`. */
-const OUTSIDE: readonly (readonly [string, string])[] = [
-  ['model.embed_tokens', 'token_embd'],
-  ['model.norm', 'output_norm'],
-  ['lm_head', 'output'],
-];
-
-/** The same within block N: `model.layers.N.` and `blk.N.`. */
-const IN_BLOCK: readonly (readonly [string, string])[] = [
-  ['input_layernorm', 'attn_norm'],
-  ['self_attn.q_proj', 'attn_q'],
-  ['self_attn.k_proj', 'attn_k'],
-  ['self_attn.v_proj', 'attn_v'],
-  ['self_attn.o_proj', 'attn_output'],
-  ['self_attn.q_norm', 'attn_q_norm'],
-  ['self_attn.k_norm', 'attn_k_norm'],
-  ['post_attention_layernorm', 'ffn_norm'],
-  ['mlp.gate_proj', 'ffn_gate'],
-  ['mlp.up_proj', 'ffn_up'],
-  ['mlp.down_proj', 'ffn_down'],
-];
-
-const toOutside = new Map(OUTSIDE);
-const toInBlock = new Map(IN_BLOCK);
-const fromOutside = new Map(OUTSIDE.map(([source, target]) => [target, source]));
-const fromInBlock = new Map(IN_BLOCK.map(([source, target]) => [target, source]));
+import type { Arrangement, GgufArchitecture, TensorRule } from './architecture.js';
+import type { Json } from './model-config.js';
 
 /** Tensors of checkpoints that are computed from the config when a model runs. */
-const RECOMPUTED = /\.(attention\.masked_bias|attention\.bias|rotary_emb\.inv_freq)$/;
+const RECOMPUTED = /\.(attention|attn)\.(masked_bias|bias)$|\.rotary_emb\.inv_freq$/;
 
-/**
- * The GGUF name of a checkpoint's tensor; undefined for those that a GGUF file does without.
- *
- * @throws CalibrantError `UNSUPPORTED` for a tensor that has no place in a Llama-like model.
- */
-export function toGgufName(name: string): string | undefined {
-  if (RECOMPUTED.test(name)) return undefined;
-  const match = /^(?:model\.layers\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name);
-  const stem = match?.[1] === undefined ? toOutside.get(match?.[2] ?? '') : toInBlock.get(match[2]);
-  if (!match || !stem)
-    throw new CalibrantError(
-      'UNSUPPORTED',
-      `The tensor "${name}" has no name in GGUF for this architecture, so the model cannot be converted.`,
-      {
-        tensor: name,
-      },
-    );
-  return match[1] === undefined ? `${stem}.${match[3]}` : `blk.${match[1]}.${stem}.${match[3]}`;
+/** Where a checkpoint's tensor goes. */
+export interface Place {
+  readonly name: string;
+  readonly as: Arrangement | undefined;
+  /** Its number among those that are stacked. */
+  readonly index?: number;
 }
 
-/** The checkpoint's name of a GGUF tensor; undefined when there is none. */
-export function fromGgufName(name: string): string | undefined {
-  const match = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name);
-  if (!match) return undefined;
-  const stem = match[1] === undefined ? fromOutside.get(match[2]) : fromInBlock.get(match[2]);
-  if (!stem) return undefined;
-  return match[1] === undefined ? `${stem}.${match[3]}` : `model.layers.${match[1]}.${stem}.${match[3]}`;
+/** Where a file's tensor comes from; `#` in `source` stands for the numbers of what is stacked. */
+export interface Origin {
+  readonly source: string;
+  readonly as: Arrangement | undefined;
+}
+
+/** Names of one model's tensors, both ways. */
+export interface TensorNames {
+  /**
+   * The place of a checkpoint's tensor; undefined for those that a GGUF file does without.
+   *
+   * @throws CalibrantError `UNSUPPORTED` for a tensor that has no place.
+   */
+  place(source: string): Place | undefined;
+  /** undefined when a checkpoint of the architecture has no such tensor. */
+  origin(name: string): Origin | undefined;
+}
+
+export function tensorNames(architecture: GgufArchitecture, config: Json): TensorNames {
+  const { blocks, outside, optionalPrefix } = architecture;
+  const inBlock = architecture.inBlock(config);
+  const find = (rules: readonly TensorRule[], at: 0 | 1, stem: string) => rules.find((rule) => rule[at] === stem);
+  const placeOf = (source: string): Place | undefined => {
+    const [, stem, kind] = /^(.+)\.(weight|bias)$/.exec(source) ?? [];
+    if (stem === undefined) return undefined;
+    const block = stem.startsWith(blocks) ? /^(\d+)\.(.+)$/.exec(stem.slice(blocks.length)) : null;
+    if (!block) {
+      const rule = find(outside, 1, stem);
+      return rule && { name: `${rule[0]}.${kind}`, as: rule[2] };
+    }
+    const [, layer, rest] = block;
+    const [, index] = /\.(\d+)(?:\.|$)/.exec(rest) ?? [];
+    const rule = find(inBlock, 1, rest.replace(/\.\d+(?=\.|$)/, '.#'));
+    return rule && { name: `blk.${layer}.${rule[0]}.${kind}`, as: rule[2], ...(index === undefined ? {} : { index: Number(index) }) };
+  };
+  return {
+    place(source) {
+      if (RECOMPUTED.test(source)) return undefined;
+      const found = placeOf(source) ?? (optionalPrefix === undefined ? undefined : placeOf(optionalPrefix + source));
+      if (found) return found;
+      throw new CalibrantError(
+        'UNSUPPORTED',
+        `The tensor "${source}" has no name in GGUF for architecture ${architecture.name}, so the model cannot be converted.`,
+        { tensor: source },
+      );
+    },
+    origin(name) {
+      const [, layer, stem, kind] = /^(?:blk\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(name) ?? [];
+      const rule = stem === undefined ? undefined : find(layer === undefined ? outside : inBlock, 0, stem);
+      return rule && { source: `${layer === undefined ? '' : `${blocks}${layer}.`}${rule[1]}.${kind}`, as: rule[2] };
+    },
+  };
 }
 
 /** The block that a GGUF tensor belongs to, −1 for none. */

@@ -52,6 +52,17 @@ export async function tokenizerKeys(checkpoint: Checkpoint, vocabSize: number, p
   return keys;
 }
 
+/** Rows of the embedding to keep: Gemma 3's has more rows than its tokenizer has tokens, and llama.cpp wants as many. All of them if undefined. */
+export async function vocabularyRows(checkpoint: Checkpoint): Promise<number | undefined> {
+  const text = checkpoint.config['model_type'] === 'gemma3_text' ? await checkpoint.text('tokenizer.json') : undefined;
+  if (text === undefined) return undefined;
+  const { model, added_tokens: added = [] } = parseTokenizerJson(text, `${checkpoint.name}/tokenizer.json`);
+  let highest = -1;
+  for (const id of Object.values(model.vocab)) highest = Math.max(highest, id);
+  for (const { id } of added) highest = Math.max(highest, id);
+  return highest + 1;
+}
+
 /** The tokens by id with their types; ids that the tokenizer leaves open become unused ones. */
 function vocabulary(tokenizer: TokenizerJson, vocabSize: number, file: string): { tokens: string[]; types: number[] } {
   const tokens = Array.from({ length: vocabSize }, (_, id) => `[PAD${id}]`);

@@ -1,0 +1,87 @@
+import {
+  attentionRules,
+  GATED_MLP,
+  type GgufArchitecture,
+  HEAD_NORMS,
+  type Limit,
+  OUTSIDE,
+  PRE_NORMS,
+  RMS,
+  type TensorRule,
+} from '../architecture.js';
+
+const COMMON = {
+  epsilon: RMS,
+  rope: { theta: 10000 },
+  head: 'either',
+  outside: OUTSIDE,
+  blocks: 'model.layers.',
+  fixed: { hidden_act: 'silu' },
+} as const;
+
+const EXPERTS: readonly TensorRule[] = [
+  ['ffn_gate_inp', 'mlp.gate'],
+  ['ffn_gate_exps', 'mlp.experts.#.gate_proj'],
+  ['ffn_up_exps', 'mlp.experts.#.up_proj'],
+  ['ffn_down_exps', 'mlp.experts.#.down_proj'],
+];
+
+const EXPERT_VALUES: GgufArchitecture['values'] = [
+  ['expert_count', 'num_experts', 'u32'],
+  ['expert_used_count', 'num_experts_per_tok', 'u32'],
+  ['expert_feed_forward_length', 'moe_intermediate_size', 'u32'],
+];
+
+const ALL_SPARSE: readonly Limit[] = [
+  { field: 'decoder_sparse_step', allowed: [undefined, 1], because: 'llama.cpp expects experts in every layer' },
+  { field: 'mlp_only_layers', allowed: [undefined, '[]'], because: 'llama.cpp expects experts in every layer' },
+];
+
+export const qwen2: GgufArchitecture = {
+  ...COMMON,
+  name: 'qwen2',
+  modelTypes: ['qwen2'],
+  classes: ['Qwen2ForCausalLM'],
+  inBlock: () => [...PRE_NORMS, ...attentionRules(), ...GATED_MLP],
+};
+
+export const qwen3: GgufArchitecture = {
+  ...COMMON,
+  name: 'qwen3',
+  modelTypes: ['qwen3'],
+  classes: ['Qwen3ForCausalLM'],
+  inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...GATED_MLP],
+};
+
+/** Qwen 1.5 and 2 with experts, of which one is shared and gated. */
+export const qwen2Moe: GgufArchitecture = {
+  ...COMMON,
+  name: 'qwen2moe',
+  modelTypes: ['qwen2_moe'],
+  classes: ['Qwen2MoeForCausalLM'],
+  head: 'own',
+  inBlock: () => [
+    ...PRE_NORMS,
+    ...attentionRules(),
+    ...EXPERTS,
+    ['ffn_gate_inp_shexp', 'mlp.shared_expert_gate', 'flat'],
+    ['ffn_gate_shexp', 'mlp.shared_expert.gate_proj'],
+    ['ffn_up_shexp', 'mlp.shared_expert.up_proj'],
+    ['ffn_down_shexp', 'mlp.shared_expert.down_proj'],
+  ],
+  values: [...EXPERT_VALUES, ['expert_shared_feed_forward_length', 'shared_expert_intermediate_size', 'u32']],
+  fixed: { hidden_act: 'silu', norm_topk_prob: false, decoder_sparse_step: 1, mlp_only_layers: [] },
+  limits: [...ALL_SPARSE, { field: 'norm_topk_prob', allowed: [undefined, false], because: 'llama.cpp does not normalize there' }],
+};
+
+export const qwen3Moe: GgufArchitecture = {
+  ...COMMON,
+  name: 'qwen3moe',
+  modelTypes: ['qwen3_moe'],
+  classes: ['Qwen3MoeForCausalLM'],
+  head: 'own',
+  inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...EXPERTS],
+  values: EXPERT_VALUES,
+  fixed: { hidden_act: 'silu', norm_topk_prob: true, decoder_sparse_step: 1, mlp_only_layers: [] },
+  limits: [...ALL_SPARSE, { field: 'norm_topk_prob', allowed: [true], because: 'llama.cpp always normalizes there' }],
+};

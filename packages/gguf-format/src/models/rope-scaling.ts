@@ -1,0 +1,55 @@
+import { CalibrantError } from '@calibrant/core';
+import type { Json } from './model-config.js';
+
+export interface RopeScaling {
+  readonly type: string;
+  /** Absent for `longrope`, whose factors are lists. */
+  readonly factor: number | undefined;
+  readonly originalContext: number | undefined;
+  readonly lowFreqFactor?: number | undefined;
+  readonly highFreqFactor?: number | undefined;
+  /** `longrope`: one factor per rotated pair, for texts within and beyond the original context. */
+  readonly shortFactors?: readonly number[];
+  readonly longFactors?: readonly number[];
+  /** `longrope`: by what queries and keys are multiplied. */
+  readonly attentionFactor?: number;
+}
+
+const RUNNABLE = ['linear', 'llama3', 'yarn', 'longrope'];
+
+/** @throws CalibrantError `UNSUPPORTED` for a scaling that llama.cpp has no word for. */
+export function readRopeScaling(found: Json, config: Json, model: string): RopeScaling | undefined {
+  const named = found['rope_type'] ?? found['type'];
+  if (named === undefined || named === 'default') return undefined;
+  // Phi-3's first names of LongRoPE.
+  const type = Array.isArray(found['short_factor']) ? 'longrope' : named;
+  const optional = (key: string) => (typeof found[key] === 'number' ? found[key] : undefined);
+  const factor = optional('factor');
+  if (typeof type !== 'string' || !RUNNABLE.includes(type) || (factor === undefined && type !== 'longrope'))
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `${model}: the rope scaling ${JSON.stringify(found)} cannot be written to GGUF. Supported: ${RUNNABLE.join(', ')}, each with a factor or lists of factors.`,
+    );
+  const atTop = config['original_max_position_embeddings'];
+  const originalContext = typeof atTop === 'number' ? atTop : optional('original_max_position_embeddings');
+  const plain = { type, factor, originalContext, lowFreqFactor: optional('low_freq_factor'), highFreqFactor: optional('high_freq_factor') };
+  return type === 'longrope' ? { ...plain, ...longRope(found, config, originalContext, optional('attention_factor'), model) } : plain;
+}
+
+/** LongRoPE (arXiv 2402.13753): the attention factor is √(1 + ln(extension) / ln(original context)). */
+function longRope(found: Json, config: Json, originalContext: number | undefined, attentionFactor: number | undefined, model: string) {
+  const [short, long] = [found['short_factor'], found['long_factor']];
+  const context = config['max_position_embeddings'];
+  if (!isNumbers(short) || !isNumbers(long) || short.length !== long.length || originalContext === undefined || typeof context !== 'number')
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `${model}: LongRoPE needs "short_factor" and "long_factor" of one length, "max_position_embeddings" and "original_max_position_embeddings" in config.json.`,
+    );
+  const extension = context / originalContext;
+  const computed = extension > 1 ? Math.sqrt(1 + Math.log(extension) / Math.log(originalContext)) : 1;
+  return { shortFactors: short, longFactors: long, attentionFactor: attentionFactor ?? computed };
+}
+
+function isNumbers(list: unknown): list is number[] {
+  return Array.isArray(list) && list.length > 0 && list.every((element) => typeof element === 'number');
+}
