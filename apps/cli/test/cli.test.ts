@@ -104,6 +104,8 @@ describe('calibrant quantize', () => {
 });
 
 describe('errors are one paragraph on stderr and a non-zero exit', () => {
+  beforeAll(() => writeFile(at('null.json'), 'null'));
+
   it.each([
     ['a missing folder', ['quantize', '/no/such/model', '--out', 'out'], 1, /no file or folder "\/no\/such\/model"/],
     ['a missing option', ['quantize', modelFolder], 2, /--out/],
@@ -122,7 +124,16 @@ describe('errors are one paragraph on stderr and a non-zero exit', () => {
       2,
       /actOrder/,
     ],
-    ['a width that GGUF lacks', ['quantize', modelFolder, '--out', 'o', '--bits', '3', '--format', 'gguf'], 1, /Q4_K_M/],
+    ['a width that GGUF lacks', ['quantize', modelFolder, '--out', 'o', '--bits', '3', '--format', 'gguf'], 2, /Q4_K_M/],
+    ['a width that no grid has', ['quantize', modelFolder, '--out', 'o', '--bits', '9'], 2, /2 to 8 bits.*asks for 9/],
+    [
+      'a scheme that the format cannot hold',
+      ['quantize', modelFolder, '--out', 'o', '--scheme', 'Q4_K_M', '--format', 'safetensors'],
+      2,
+      /cannot hold.*Use the format gguf/,
+    ],
+    ['a missing recipe', ['quantize', modelFolder, '--out', 'o', '--recipe', 'none.json'], 2, /none\.json: ENOENT/],
+    ['a recipe that is no object', ['quantize', modelFolder, '--out', 'o', '--recipe', 'null.json'], 2, /JSON object, found null/],
     ['an unknown backend', ['quantize', modelFolder, '--out', 'o', '--backend', 'cuda'], 2, /backend/],
     ['an unknown command', ['quantise', modelFolder], 2, /quantize/],
   ])('%s', async (_, args, expected, message) => {

@@ -11,9 +11,11 @@ export function parseAffineScheme(name: string): AffineScheme | undefined {
   const match = /^int(\d+)(?:-(tensor|channel|g(\d+)))?(?:-(sym|asym))?$/i.exec(name);
   if (!match) return undefined;
   const bits = Number(match[1]);
-  if (bits < 2 || bits > 8) throw new CalibrantError('UNSUPPORTED', `Integer grids have 2 to 8 bits, "${name}" asks for ${bits}.`);
+  if (bits < 2 || bits > 8)
+    throw new CalibrantError('UNSUPPORTED', `Integer grids have 2 to 8 bits, "${name}" asks for ${bits}.`, { option: 'recipe.scheme' });
   const groupSize = match[3] === undefined ? undefined : Number(match[3]);
-  if (groupSize === 0) throw new CalibrantError('INVALID_ARGUMENT', `The group size in "${name}" must be positive.`);
+  if (groupSize === 0)
+    throw new CalibrantError('INVALID_ARGUMENT', `The group size in "${name}" must be positive.`, { option: 'recipe.scheme' });
   const granularity = groupSize !== undefined ? 'group' : match[2]?.toLowerCase() === 'tensor' ? 'tensor' : 'channel';
   return {
     kind: 'affine',

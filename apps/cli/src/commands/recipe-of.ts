@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { CalibrantError, type RecipeInput } from '@calibrant/core';
+import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
 import { type GgufOptions, metadataOf, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
 
@@ -66,14 +66,17 @@ async function readRecipe(file: string): Promise<RecipeInput> {
     throw new CalibrantError(
       'NOT_FOUND',
       `Cannot read the recipe ${file}: ${(cause as NodeJS.ErrnoException).code}. Give the path of a JSON file.`,
-      { file, cause },
+      { file, option: '--recipe', cause },
     );
   }
+  let recipe: unknown;
   try {
-    return JSON.parse(text) as RecipeInput;
+    recipe = JSON.parse(text);
   } catch (cause) {
     throw new CalibrantError('INVALID_RECIPE', `The recipe ${file} is not valid JSON: ${(cause as Error).message}.`, { file, cause });
   }
+  parseRecipe(recipe);
+  return recipe as RecipeInput;
 }
 
 function schemeOf({ scheme, bits, groupSize, symmetric, format }: RecipeOptions): string | undefined {

@@ -13,8 +13,10 @@ export function describeFailure(error: unknown): Failure {
   return { code: 'UNEXPECTED', message: `${message}. This looks like a fault in Calibrant; CALIBRANT_DEBUG=1 shows where.` };
 }
 
+/** 130 cancelled; 2 for wrong usage: a code that says so, or an error about an option of the command line or the recipe; 1 for all others. */
 export function exitCodeOf(error: unknown): number {
   if (!CalibrantError.isInstance(error)) return 1;
   if (error.code === 'ABORTED') return 130;
-  return error.code === 'INVALID_ARGUMENT' || error.code === 'UNKNOWN_NAME' || error.code === 'INVALID_RECIPE' ? 2 : 1;
+  const usage = error.code === 'INVALID_ARGUMENT' || error.code === 'UNKNOWN_NAME' || error.code === 'INVALID_RECIPE';
+  return usage || /^(--|recipe\b)/.test(error.details.option ?? '') ? 2 : 1;
 }
