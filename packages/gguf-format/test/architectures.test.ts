@@ -5,6 +5,7 @@ import { createCpuBackend } from '@calibrant/backend-cpu';
 import { outputFolder } from '@calibrant/checkpoint';
 import { type Backend, type Checkpoint, createReferenceBackend, type Tensor, toF32 } from '@calibrant/core';
 import { openGgufCheckpoint } from '@calibrant/gguf-format';
+import { openTransformer } from '@calibrant/transformer';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { getLlama, type Llama, type Token } from 'node-llama-cpp';
 import { convert } from './convert-model.js';
@@ -17,6 +18,9 @@ const NAMES = readdirSync(new URL('fixtures/architectures', import.meta.url));
 /** Where llama.cpp looks GELU up in a table of half precision, in its tanh form. */
 const GELU = /^(bloom|falcon|gemma|gpt|phi$)/;
 
+/** Models whose logits are in the hundreds. */
+const LARGE = /^(bloom|cohere|falcon|gemma|gpt2|llama-bias)/;
+
 async function throughFile(checkpoint: Checkpoint, backend: Backend): Promise<Checkpoint> {
   const folder = memoryFolder();
   await convert(checkpoint, folder, backend, { format: { tokenizer: 'none' } });
@@ -25,6 +29,17 @@ async function throughFile(checkpoint: Checkpoint, backend: Backend): Promise<Ch
 
 describe('a model of each architecture', () => {
   const backend = createReferenceBackend();
+  const cpu = createCpuBackend({ threads: 1 });
+  afterAll(() => cpu.close());
+
+  it.each(NAMES)("computes transformers' logits from its file in our forward pass: %s", async (name) => {
+    const { checkpoint, ids, firstLogits, lastLogits } = formulaModel(name);
+    const model = openTransformer(await throughFile(checkpoint, cpu), cpu);
+    const logits = toF32(await model.logits(ids));
+    const expected = new Float32Array([...firstLogits, ...lastLogits]);
+    const found = new Float32Array([...logits.subarray(0, firstLogits.length), ...logits.subarray(-lastLogits.length)]);
+    expect(expected.reduce((most, logit, i) => Math.max(most, Math.abs(logit - found[i])), 0)).toBeLessThan(LARGE.test(name) ? 2e-2 : 1e-3);
+  });
 
   it.each(NAMES)('is read back from its file with the tensors that it was made of: %s', async (name) => {
     const { checkpoint } = formulaModel(name);
