@@ -1,10 +1,12 @@
 import { CalibrantError } from '@calibrant/core';
 import { CommanderError } from 'commander';
+import { surviveClosedPipes } from './output/closed-pipes.js';
 import { describeFailure, exitCodeOf } from './output/failure.js';
 import { createProgram } from './program.js';
 
 /** Runs the command line and resolves to the exit code: 0 done, 1 failed, 2 wrong usage, 130 cancelled. */
 export async function main(argv: readonly string[]): Promise<number> {
+  surviveClosedPipes();
   const program = createProgram();
   try {
     await program.parseAsync([...argv]);

@@ -9,10 +9,13 @@ export interface CliRun {
   readonly stderr: string;
 }
 
-/** Runs the real command in a process of its own, piped. `onStderr` sees the progress as it comes and may kill the process. */
+/** Runs the real command in a process of its own, piped. `onStderr` sees the progress as it comes and may kill the process or close its pipes. */
 export function runCli(
   args: readonly string[],
-  options: { cwd?: string; onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void } = {},
+  options: {
+    cwd?: string;
+    onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void, close: (pipe: 'stdout' | 'stderr') => void) => void;
+  } = {},
 ): Promise<CliRun> {
   const child = spawn(process.execPath, [BIN, ...args], { cwd: options.cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
@@ -22,7 +25,11 @@ export function runCli(
   });
   child.stderr.on('data', (chunk) => {
     stderr += chunk;
-    options.onStderr?.(stderr, (signal) => child.kill(signal));
+    options.onStderr?.(
+      stderr,
+      (signal) => child.kill(signal),
+      (pipe) => child[pipe].destroy(),
+    );
   });
   return new Promise((resolve, reject) => {
     child.on('error', reject);

@@ -1,5 +1,6 @@
 import { quantizeModel } from '@calibrant/pipeline';
 import { type Command, Option } from 'commander';
+import { staleOutputWarnings } from '../output/stale-output.js';
 import { addCommonOptions, collect, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { summary } from './quantize-summary.js';
@@ -32,6 +33,9 @@ export function addQuantize(program: Command): Command {
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
     .option('--set <option=value...>', 'options of the method, such as actOrder=full')
     .option('--imatrix <source>', 'importance matrix for GGUF: its file, or self, a file or a folder of text to compute it on')
+    .option('--target-size <size>', 'choose a type for each tensor so that the file is at most this large: 4.2GB, 800MB')
+    .option('--target-bpw <bits>', 'the same by bits per weight', Number)
+    .option('--target-types <type...>', 'types to choose from')
     .option('--tensor-type <pattern=type...>', 'GGUF type of the tensors whose names match, such as attn_v=Q6_K; the first match counts')
     .option('--output-tensor-type <type>', 'GGUF type of the output projection')
     .option('--token-embedding-type <type>', 'GGUF type of the embedding')
@@ -43,8 +47,10 @@ export function addQuantize(program: Command): Command {
   return addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {
     if (options.out === undefined && !options.dryRun) command.error("error: required option '--out <folder>' not specified");
     const recipe = await recipeOf(options);
-    const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
-      quantizeModel({
+    const result = await withRun(options, async ({ registry, backend, reporter, signal }) => {
+      if (options.out !== undefined && !options.dryRun)
+        for (const warning of await staleOutputWarnings(options.out)) reporter.note(warning);
+      return quantizeModel({
         model,
         recipe,
         out: options.out ?? '',
@@ -54,8 +60,8 @@ export function addQuantize(program: Command): Command {
         backend,
         onEvent: reporter.onEvent,
         signal,
-      }),
-    );
+      });
+    });
     process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summary(result)}\n`);
   });
 }
