@@ -28,7 +28,7 @@ export function setUp() {
   console.log('Building the packages');
   run(
     process.execPath,
-    [path.join(root, 'node_modules/turbo/bin/turbo'), 'run', 'build', '--output-logs=errors-only', '--concurrency=2', ...setUp.filters],
+    [path.join(root, 'node_modules/turbo/bin/turbo'), 'run', 'build', '--output-logs=hash-only', '--concurrency=2', ...setUp.filters],
     {
       env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', TURBO_NO_UPDATE_NOTIFIER: '1' },
     },

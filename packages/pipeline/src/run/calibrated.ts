@@ -40,11 +40,11 @@ export async function quantizeCalibrated(input: CalibratedInput): Promise<Map<st
   for (let index = 0; index < transformer.description.blocks.length; index++) {
     const block = transformer.block(index);
     const stages = block.stages
-      .map(({ point, linears }) => ({ point, linears: linears.filter(({ name }) => targets.has(name)) }))
+      .map((stage) => ({ ...stage, linears: stage.linears.filter(({ name }) => targets.has(name)) }))
       .filter(({ linears }) => linears.length > 0);
     const weights = await block.load();
     try {
-      for (const set of trueSequential(input.options) ? stages.map((stage) => [stage]) : [stages]) {
+      for (const set of trueSequential(input.options) ? independentSets(stages) : [stages]) {
         throwIfAborted(signal);
         await quantizeStages(input, block, set, weights, hidden, tokens, (name, layerFacts) => {
           facts.set(name, layerFacts);
@@ -86,6 +86,17 @@ async function quantizeStages(
   } finally {
     for (const { hessian } of observations.values()) backend.free(hessian);
   }
+}
+
+/** Neighbouring stages that do not depend on one another, such as the experts of a mixture, are observed in one pass. */
+function independentSets(stages: readonly Stage[]): Stage[][] {
+  const sets: Stage[][] = [];
+  for (const stage of stages) {
+    const last = sets.at(-1);
+    if (last && last[0].group === stage.group) last.push(stage);
+    else sets.push([stage]);
+  }
+  return sets;
 }
 
 /** Quantizers that can work either way say so by an option of this name. */
