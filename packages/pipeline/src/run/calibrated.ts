@@ -7,7 +7,7 @@ import {
   type RunOptions,
   throwIfAborted,
 } from '@calibrant/core';
-import type { Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
+import type { BlockStage, Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import { collectHessians } from './collect-hessians.js';
 import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
 import { dequantize, inOutputRows, quantizeLinear } from './quantize-linear.js';
@@ -89,8 +89,8 @@ async function quantizeStages(
 }
 
 /** Neighbouring stages that do not depend on one another, such as the experts of a mixture, are observed in one pass. */
-function independentSets(stages: readonly Stage[]): Stage[][] {
-  const sets: Stage[][] = [];
+function independentSets(stages: readonly BlockStage[]): BlockStage[][] {
+  const sets: BlockStage[][] = [];
   for (const stage of stages) {
     const last = sets.at(-1);
     if (last && last[0].group === stage.group) last.push(stage);
