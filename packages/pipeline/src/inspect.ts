@@ -1,4 +1,5 @@
-import { type Backend, elementCount, type Registry, type RunOptions } from '@calibrant/core';
+import { type Backend, type Checkpoint, elementCount, type Registry, type RunOptions, type TensorInfo } from '@calibrant/core';
+import { readLooseSafetensors } from './loose-safetensors.js';
 import { openModel } from './open-model.js';
 
 export interface ModelInspection {
@@ -26,47 +27,58 @@ const SHAPE_KEYS: Readonly<Record<string, string>> = {
   max_position_embeddings: 'positions',
 };
 
-/** Lists what a model holds, from its headers alone. */
+/**
+ * Lists what a model holds, from its headers alone. A safetensors file, or a folder of them without `config.json`, shows its tensors, with an unknown
+ * architecture.
+ *
+ * @throws CalibrantError as {@link openModel} does.
+ */
 export async function inspectModel(
   options: { model: string; registry: Registry; backend: Backend } & RunOptions,
 ): Promise<ModelInspection> {
+  const loose = await readLooseSafetensors(options.model, options);
+  if (loose) return describe({ ...loose, config: {}, files: [] });
   const checkpoint = await openModel(options.model, options);
   try {
-    const tensors = [...checkpoint.tensors.values()].map(({ name, storage, dtype, shape, bytes, file }) => ({
-      name,
-      type: storage ?? dtype,
-      shape,
-      bytes,
-      file,
-    }));
-    const parameters = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
-    const types = new Map<string, { type: string; tensors: number; parameters: number; bytes: number }>();
-    for (const tensor of tensors) {
-      const entry = types.get(tensor.type) ?? { type: tensor.type, tensors: 0, parameters: 0, bytes: 0 };
-      entry.tensors++;
-      entry.parameters += elementCount(tensor.shape);
-      entry.bytes += tensor.bytes;
-      types.set(tensor.type, entry);
-    }
-    const { config } = checkpoint;
-    return {
-      name: checkpoint.name,
-      architecture: String((config.architectures as string[] | undefined)?.[0] ?? config.model_type ?? 'unknown'),
-      parameters,
-      bytes,
-      bitsPerWeight: parameters === 0 ? 0 : (8 * bytes) / parameters,
-      shape: Object.fromEntries(
-        Object.entries(SHAPE_KEYS).flatMap(([key, label]) => {
-          const value = config[key];
-          return typeof value === 'number' || typeof value === 'string' ? [[label, value]] : [];
-        }),
-      ),
-      types: [...types.values()].sort((a, b) => b.bytes - a.bytes),
-      tensors,
-      files: checkpoint.files,
-    };
+    return describe({ ...checkpoint, tensors: [...checkpoint.tensors.values()] });
   } finally {
     await checkpoint.close();
   }
+}
+
+function describe(model: Pick<Checkpoint, 'name' | 'config' | 'files'> & { readonly tensors: readonly TensorInfo[] }): ModelInspection {
+  const { name, config, files } = model;
+  const tensors = model.tensors.map(({ name, storage, dtype, shape, bytes, file }) => ({
+    name,
+    type: storage ?? dtype,
+    shape,
+    bytes,
+    file,
+  }));
+  const parameters = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  const types = new Map<string, { type: string; tensors: number; parameters: number; bytes: number }>();
+  for (const tensor of tensors) {
+    const entry = types.get(tensor.type) ?? { type: tensor.type, tensors: 0, parameters: 0, bytes: 0 };
+    entry.tensors++;
+    entry.parameters += elementCount(tensor.shape);
+    entry.bytes += tensor.bytes;
+    types.set(tensor.type, entry);
+  }
+  return {
+    name,
+    architecture: String((config.architectures as string[] | undefined)?.[0] ?? config.model_type ?? 'unknown'),
+    parameters,
+    bytes,
+    bitsPerWeight: parameters === 0 ? 0 : (8 * bytes) / parameters,
+    shape: Object.fromEntries(
+      Object.entries(SHAPE_KEYS).flatMap(([key, label]) => {
+        const value = config[key];
+        return typeof value === 'number' || typeof value === 'string' ? [[label, value]] : [];
+      }),
+    ),
+    types: [...types.values()].sort((a, b) => b.bytes - a.bytes),
+    tensors,
+    files,
+  };
 }

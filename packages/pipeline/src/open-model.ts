@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isHttpUrl, openHubModel, openModelFolder, openSource, parseModelReference } from '@calibrant/checkpoint';
-import { type Backend, CalibrantError, type Checkpoint, type Registry, type RunOptions } from '@calibrant/core';
+import { type Backend, type ByteSource, CalibrantError, type Checkpoint, type Registry, type RunOptions } from '@calibrant/core';
 
 export interface OpenModelOptions extends RunOptions {
   readonly registry: Registry;
@@ -16,10 +16,9 @@ export interface OpenModelOptions extends RunOptions {
  * @throws CalibrantError `NOT_FOUND` or `UNSUPPORTED` that says what was looked for.
  */
 export async function openModel(reference: string, options: OpenModelOptions): Promise<Checkpoint> {
-  if (isHttpUrl(reference) && parseModelReference(reference).kind === 'path') return openFile(reference, options);
-  const stats = await stat(reference).catch(() => undefined);
-  if (stats?.isFile()) return openFile(reference, options);
-  if (stats?.isDirectory()) return openFolder(reference, options);
+  const kind = await referenceKind(reference);
+  if (kind === 'file') return openFile(reference, options);
+  if (kind === 'folder') return openFolder(reference, options);
   const hub = parseModelReference(reference);
   if (hub.kind !== 'hub' || /^(\.{0,2}\/|~)/.test(reference) || path.extname(reference) === '.gguf')
     throw new CalibrantError(
@@ -30,8 +29,23 @@ export async function openModel(reference: string, options: OpenModelOptions): P
   return wrapFolder(await openHubModel(hub.repo, { ...hub, ...options }), options);
 }
 
-async function openFile(file: string, { registry, backend, signal }: OpenModelOptions): Promise<Checkpoint> {
+/** Whether a reference is a file (or the URL of one), a folder, or neither: then it may name a repository. */
+export async function referenceKind(reference: string): Promise<'file' | 'folder' | undefined> {
+  if (isHttpUrl(reference) && parseModelReference(reference).kind === 'path') return 'file';
+  const stats = await stat(reference).catch(() => undefined);
+  return stats?.isFile() ? 'file' : stats?.isDirectory() ? 'folder' : undefined;
+}
+
+/** @throws CalibrantError `CORRUPT_FILE` for an empty file, such as a download leaves that did not begin. */
+export async function openSingleFile(file: string, signal: AbortSignal | undefined): Promise<ByteSource> {
   const source = await openSource(file, signal ? { signal } : {});
+  if (source.size > 0) return source;
+  await source.close();
+  throw new CalibrantError('CORRUPT_FILE', `${file} is empty. Download or copy it again.`, { file });
+}
+
+async function openFile(file: string, { registry, backend, signal }: OpenModelOptions): Promise<Checkpoint> {
+  const source = await openSingleFile(file, signal);
   try {
     for (const format of registry.list('format')) {
       const opened = await format.reader?.openFile?.(source, { backend });
