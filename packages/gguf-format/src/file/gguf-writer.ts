@@ -15,10 +15,17 @@ export class GgufWriter {
   readonly #sink: ByteSink;
   readonly #layout: GgufLayout;
   readonly #written = new Map<string, number>();
+  #missing: number;
 
   constructor(sink: ByteSink, layout: GgufLayout) {
     this.#sink = sink;
     this.#layout = layout;
+    this.#missing = [...layout.places.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Whether every byte of every tensor is written. */
+  get complete(): boolean {
+    return this.#missing === 0;
   }
 
   /**
@@ -41,6 +48,7 @@ export class GgufWriter {
     await this.#sink.write(place.offset + start, bytes);
     if (written === place.bytes && place.padded > place.bytes)
       await this.#sink.write(place.offset + place.bytes, new Uint8Array(place.padded - place.bytes));
+    this.#missing -= bytes.length;
   }
 
   /**

@@ -2,8 +2,6 @@ import { CalibrantError, defineFormat, elementCount, type FormatInput, type Outp
 import { z } from 'zod';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
-import { GgufWriter } from '../file/gguf-writer.js';
-import { layOut } from '../file/layout.js';
 import { type GgufMetadata, type GgufValue, value } from '../file/metadata.js';
 import { imatrixFiles } from '../imatrix/imatrix-files.js';
 import { architectureOfModelType } from '../models/architectures.js';
@@ -15,6 +13,7 @@ import { tokenizerKeys, vocabularyRows } from '../tokenizer/tokenizer-keys.js';
 import { fileType } from './file-type.js';
 import { metadataOverrides, metadataSchema } from './metadata-overrides.js';
 import { ggufOutputs } from './outputs.js';
+import { partFiles, partWriter } from './part-files.js';
 import { tensorWriter } from './tensor-writer.js';
 
 const options = z.strictObject({
@@ -31,6 +30,13 @@ const options = z.strictObject({
     .describe('Name of the file in the output folder; else NAME-SCHEME.gguf'),
   name: z.string().min(1).optional().describe("The model's name in the file's metadata; else the last part of the source's"),
   metadata: metadataSchema,
+  splitMaxSize: z
+    .string()
+    .regex(/^\d+(\.\d+)?\s*([kmgt]i?)?b?$/i, 'must be a size such as 2GB, 500M or a number of bytes')
+    .optional()
+    .describe('Write several files with at most so much tensor data each: 2GB, 500M'),
+  splitMaxTensors: z.number().int().min(1).optional().describe('Write several files with at most so many tensors each'),
+  keepSplit: z.boolean().optional().describe("Write as many files as the source has, each with its source's tensors"),
 });
 
 export type GgufFormatOptions = z.output<typeof options>;
@@ -70,9 +76,11 @@ export function ggufFormat() {
         .map((planned) => ({ ...planned, type: storedType(planned) }));
       const metadata = await fileMetadata(input, tensors, chosen);
       const fileName = chosen.fileName ?? defaultFileName(input, chosen);
-      const layout = layOut(metadata, tensors, fileName);
-      const sink = await folder.create(fileName, { bytes: layout.bytes });
-      return tensorWriter(new GgufWriter(sink, layout), fileName);
+      const files = partFiles(tensors, metadata, fileName, chosen, input.checkpoint);
+      return tensorWriter(
+        partWriter(files, folder),
+        files.map(({ name }) => name),
+      );
     },
     reader: { openFile: openGgufFile },
     importance: imatrixFiles,

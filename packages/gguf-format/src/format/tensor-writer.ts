@@ -1,16 +1,16 @@
 import { CalibrantError, type FormatWriter } from '@calibrant/core';
-import type { GgufWriter } from '../file/gguf-writer.js';
 import { typeOfScheme } from '../schemes/tensor-types.js';
+import type { PartWriter } from './part-files.js';
 
-/** Turns encoded rows of planned tensors into the bytes of a GGUF file. */
-export function tensorWriter(writer: GgufWriter, fileName: string): FormatWriter {
+/** Turns encoded rows of planned tensors into the bytes of GGUF files. */
+export function tensorWriter(writer: PartWriter, fileNames: readonly string[]): FormatWriter {
   return {
     async write(planned, { rowStart, value }) {
       const type = typeOfScheme(planned.scheme);
       if (!type || value.kind === 'affine' || typeOfScheme(value.scheme) !== type)
         throw new CalibrantError(
           'INVALID_ARGUMENT',
-          `${fileName}: tensor "${planned.name}" was planned as another type than the ${value.kind} rows that came.`,
+          `${fileNames[0]}: tensor "${planned.name}" was planned as another type than the ${value.kind} rows that came.`,
           {
             tensor: planned.name,
           },
@@ -23,7 +23,7 @@ export function tensorWriter(writer: GgufWriter, fileName: string): FormatWriter
     },
     async finish() {
       await writer.finish();
-      return [fileName];
+      return fileNames;
     },
     abort: () => writer.abort(),
   };
