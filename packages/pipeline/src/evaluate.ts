@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Backend, CalibrantError, type Checkpoint, type Registry, type RunOptions } from '@calibrant/core';
-import { compare, cutWindows, type DivergenceFigures, type PerplexityResult, perplexity } from '@calibrant/eval';
-import { openTokenizer } from '@calibrant/transformer';
+import { compare, cutWindows, type DivergenceFigures, type PerplexityResult, perplexity, type TokenWindows } from '@calibrant/eval';
+import { openTokenizer, type Transformer } from '@calibrant/transformer';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
 
@@ -29,7 +29,7 @@ export interface EvaluationResult {
 /**
  * Measures a model on a text, and with `base` how far its predictions are from the full-precision model's.
  *
- * @throws CalibrantError for a text that is missing, empty or not UTF-8, and for models with different tokenizers.
+ * @throws CalibrantError for a text that is missing, empty or not UTF-8, for windows longer than the model's positions, and for models with different tokenizers.
  */
 export async function evaluateModel(options: EvaluateOptions): Promise<EvaluationResult> {
   const { registry, backend, onEvent, signal } = options;
@@ -50,6 +50,7 @@ export async function evaluateModel(options: EvaluateOptions): Promise<Evaluatio
       ...(options.windowSize === undefined ? {} : { length: options.windowSize }),
     });
     const transformer = openRegistered(checkpoint, backend, registry);
+    checkPositions(windows, transformer);
     const run = { backend, windows, ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
     const finish = (result: Omit<EvaluationResult, 'model' | 'text' | 'seconds'>): EvaluationResult => ({
       model: options.model,
@@ -62,6 +63,7 @@ export async function evaluateModel(options: EvaluateOptions): Promise<Evaluatio
       const baseCheckpoint = await open(options.base);
       checkSameTokens(ids, (await openTokenizer(baseCheckpoint)).encode(text), options);
       const base = openRegistered(baseCheckpoint, backend, registry);
+      checkPositions(windows, base);
       try {
         const result = await compare({ ...run, base, quantized: transformer });
         const { base: ofBase, quantized, protocol, ...divergence } = result;
@@ -99,6 +101,15 @@ async function readText(file: string): Promise<string> {
       cause,
     });
   }
+}
+
+function checkPositions({ windows: [longest] }: TokenWindows, { description: { maxPositions = Infinity }, checkpoint }: Transformer): void {
+  if (longest.length <= maxPositions) return;
+  throw new CalibrantError(
+    'INVALID_ARGUMENT',
+    `Windows of ${longest.length} tokens are longer than the ${maxPositions} positions of ${checkpoint.name}. Use --window-size ${maxPositions} or less.`,
+    { option: '--window-size' },
+  );
 }
 
 function checkSameTokens(ids: ArrayLike<number>, ofBase: ArrayLike<number>, { model, base }: EvaluateOptions): void {

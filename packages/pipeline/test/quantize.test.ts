@@ -135,7 +135,7 @@ describe('bad input leaves nothing behind and says what to do', () => {
     ['safetensors', INT4],
     ['gguf', { scheme: 'Q4_K_M', format: 'gguf' } satisfies RecipeInput],
     ['calibrated', GPTQ],
-  ])('counts NaN weights and names the tensor (%s)', async (_, recipe) => {
+  ])('counts NaN weights and names the tensor and its file, before any calibration (%s)', async (_, recipe) => {
     const folder = scratch.path('nan');
     await copyModel(folder);
     const file = await open(path.join(folder, 'model.safetensors'), 'r+');
@@ -144,9 +144,12 @@ describe('bad input leaves nothing behind and says what to do', () => {
     const name = 'model.layers.2.mlp.up_proj.weight';
     await file.write(Buffer.from([0xc0, 0x7f, 0x80, 0x7f]), 0, 4, 8 + length + header[name].data_offsets[0] + 64);
     await file.close();
-    const error = await failure(run(recipe, 'bad', { model: folder }));
+    const phases = new Set<string>();
+    const onEvent = (event: RunEvent) => 'phase' in event && phases.add(event.phase);
+    const error = await failure(run(recipe, 'bad', { model: folder, onEvent }));
     expect(error.code).toBe('NON_FINITE');
-    expect(error.message).toContain(name);
+    expect(error.message).toContain(`${name} of model.safetensors`);
+    expect([...phases].filter((phase) => !/^(Quantizing|Copying|Checking)$/.test(phase))).toEqual([]);
     expect(error.message).toMatch(/\b2\b/);
   });
 
@@ -213,6 +216,11 @@ describe('bad input leaves nothing behind and says what to do', () => {
 
   it('says that GGUF does not hold integer grids', async () => {
     expect((await failure(run({ ...INT4, format: 'gguf' }, 'bad'))).message).toMatch(/gguf.*cannot hold/s);
+  });
+
+  it('refuses to measure in windows longer than the positions of the model', async () => {
+    const error = await failure(evaluateModel({ model: modelFolder, text: evaluationTextPath, windowSize: 1025, registry, backend }));
+    expect([error.code, error.message]).toEqual(['INVALID_ARGUMENT', expect.stringMatching(/1025 .* 1024 positions .*--window-size 1024/)]);
   });
 
   it('stops when it is cancelled', async () => {

@@ -5,6 +5,7 @@ import { type LayerFacts, quantizeCalibrated } from './calibrated.js';
 import { calibrate } from './calibration.js';
 import { encodeStream, loadWhole, workOf } from './encode-stream.js';
 import { quantizeLinear } from './quantize-linear.js';
+import { readSourceRows } from './source-rows.js';
 import { targetsOf } from './targets.js';
 
 export interface WriteInput extends RunOptions {
@@ -35,10 +36,22 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
     chosen,
   );
   if (calibrated.length === 0) return { facts: new Map() };
+  await checkFinite(calibrated, input);
   const set = await calibrate(input.recipe.calibration, input);
   const targets = new Map(calibrated.map((tensor) => [tensor.source as string, tensor]));
   const facts = await quantizeCalibrated({ ...input, options: input.quantizerOptions, sequences: set.sequences, targets });
   return { facts, calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } };
+}
+
+/** Looks at the weights that calibration will go through: one NaN in them would spoil all that the model says, and with it the calibration set. */
+async function checkFinite(tensors: readonly PlannedTensor[], { transformer, onEvent, signal }: WriteInput): Promise<void> {
+  const total = tensors.length;
+  for (const [done, tensor] of tensors.entries()) {
+    throwIfAborted(signal);
+    onEvent?.({ phase: 'Checking', done, total, unit: 'tensors', item: tensor.name });
+    for await (const _ of readSourceRows(transformer.checkpoint, tensor));
+  }
+  onEvent?.({ phase: 'Checking', done: total, total, unit: 'tensors' });
 }
 
 async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[], chosen: ReadonlySet<PlannedTensor>): Promise<void> {
