@@ -147,6 +147,38 @@ describe('calibrant gguf', () => {
     });
   });
 
+  it('is what quantize writes in several files, which it can read and keep apart', async () => {
+    const split = await runCli([
+      'quantize',
+      modelFolder,
+      '--out',
+      at('several'),
+      '--scheme',
+      'Q4_K_M',
+      '--split-max-size',
+      '1MB',
+      '--quiet',
+    ]);
+    expect(split.code).toBe(0);
+    const [first, second] = (await readdir(at('several'))).filter((name) => name.endsWith('.gguf')).sort();
+    expect(first).toMatch(/-Q4_K_M-00001-of-00003\.gguf$/);
+    expect(await run('diff', path.join(at('several'), second), model, '--quiet')).toMatchObject({ code: 0 });
+    const kept = await runCli([
+      'quantize',
+      path.join(at('several'), second),
+      '--out',
+      at('kept'),
+      '--scheme',
+      'Q8_0',
+      '--keep-split',
+      '--quiet',
+    ]);
+    expect(kept.code).toBe(0);
+    const names = (await readdir(at('kept'))).filter((name) => name.endsWith('.gguf')).sort();
+    expect(names.map((name) => name.replace(/^.*(?=-Q8_0)/, ''))).toEqual([1, 2, 3].map((i) => `-Q8_0-0000${i}-of-00003.gguf`));
+    expect(names[0]).not.toMatch(/gguf-Q8_0/);
+  });
+
   it('lists the faults of a damaged file, with exit code 1', async () => {
     const bytes = await readFile(model);
     const { tensors } = JSON.parse((await run('dump', model, '--json')).stdout);

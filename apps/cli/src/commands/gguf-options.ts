@@ -9,6 +9,9 @@ export interface GgufOptions {
   readonly tokenEmbeddingType?: string;
   readonly tensorType?: string[];
   readonly overrideKv?: string[];
+  readonly keepSplit?: boolean;
+  readonly splitMaxSize?: string;
+  readonly splitMaxTensors?: number;
 }
 
 /** Options of a GGUF scheme; undefined when none is given. */
@@ -41,10 +44,22 @@ export function tensorTypeOverrides(given: readonly string[] = []): RecipeInput[
   return Object.fromEntries(first.reverse());
 }
 
+/** Options of the GGUF format over those of a recipe; undefined when none is given. */
+export function formatOptions(options: GgufOptions, base: Record<string, unknown>): Record<string, unknown> | undefined {
+  const { overrideKv, keepSplit, splitMaxSize, splitMaxTensors } = options;
+  const found = {
+    ...(overrideKv ? { metadata: { ...(base.metadata as Record<string, unknown> | undefined), ...metadataOf(overrideKv) } } : {}),
+    ...(keepSplit ? { keepSplit } : {}),
+    ...(splitMaxSize ? { splitMaxSize } : {}),
+    ...(splitMaxTensors ? { splitMaxTensors } : {}),
+  };
+  return Object.keys(found).length > 0 ? { ...base, ...found } : undefined;
+}
+
 const TYPES: Readonly<Record<string, string>> = { int: 'u32', float: 'f32', str: 'string' };
 
 /** `--override-kv KEY=TYPE:VALUE` as the GGUF format's option `metadata`. */
-export function metadataOf(given: readonly string[] = []): Record<string, { type: string; value: number | boolean | string }> {
+function metadataOf(given: readonly string[]): Record<string, { type: string; value: number | boolean | string }> {
   return Object.fromEntries(
     given.map((text) => {
       const match = /^([^=]+)=(\w+):(.*)$/s.exec(text);

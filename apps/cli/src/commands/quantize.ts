@@ -42,6 +42,9 @@ export function addQuantize(program: Command): Command {
     .option('--pure', 'one GGUF type for all matrices, without the rules of a mixture')
     .option('--no-fallback', 'refuse rows that the GGUF type does not divide, instead of taking another type')
     .option('--override-kv <key=type:value...>', 'GGUF metadata to add or replace, such as general.license=str:mit')
+    .option('--keep-split', 'as many GGUF files as the source has')
+    .option('--split-max-size <size>', 'several GGUF files with at most so much tensor data each: 2GB, 500M')
+    .option('--split-max-tensors <n>', 'several GGUF files with at most so many tensors each', wholeNumber)
     .option('--force', 'replace what is in the output folder')
     .option('--dry-run', 'show each tensor with its type and size, write nothing');
   return addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
-import { type GgufOptions, metadataOf, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
+import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
 
 /** Options of the command line that make a recipe. */
@@ -39,23 +39,19 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
 /** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */
 function schemeAndFormat(options: RecipeOptions, scheme: string | undefined, base: RecipeInput): Pick<RecipeInput, 'scheme' | 'format'> {
   const ofScheme = schemeOptions(options);
-  const metadata = metadataOf(options.overrideKv);
+  const ofFormat = formatOptions(options, optionsOf(base.format));
   return {
     ...(ofScheme
       ? { scheme: { name: scheme ?? nameOf(base.scheme, 'Q4_K_M'), options: { ...optionsOf(base.scheme), ...ofScheme } } }
       : scheme
         ? { scheme }
         : {}),
-    ...(Object.keys(metadata).length > 0
-      ? { format: { name: options.format ?? nameOf(base.format, 'gguf'), options: withMetadata(optionsOf(base.format), metadata) } }
+    ...(ofFormat
+      ? { format: { name: options.format ?? nameOf(base.format, 'gguf'), options: ofFormat } }
       : options.format
         ? { format: options.format }
         : {}),
   };
-}
-
-function withMetadata(options: Record<string, unknown>, metadata: Record<string, unknown>): Record<string, unknown> {
-  return { ...options, metadata: { ...(options.metadata as Record<string, unknown> | undefined), ...metadata } };
 }
 
 async function readRecipe(file: string): Promise<RecipeInput> {

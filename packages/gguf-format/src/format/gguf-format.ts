@@ -93,9 +93,15 @@ function defaultFileName({ checkpoint, recipe }: FormatInput, { name }: GgufForm
   return scheme ? `${(name ?? lastPart(checkpoint.name)).replace(/[^\w.-]+/g, '-')}-${scheme}.gguf` : 'model.gguf';
 }
 
-/** `name` of a path or of `org/name@revision`. */
+/** `name` of a path, of a URL, of `org/name@revision`, or of any part of a split model. */
 function lastPart(source: string): string {
-  return (source.split(/[/\\]/).filter(Boolean).at(-1) ?? source).replace(/@.*$/, '');
+  const last =
+    source
+      .replace(/^(https?:[^?#]*).*$/s, '$1')
+      .split(/[/\\]/)
+      .filter(Boolean)
+      .at(-1) ?? source;
+  return last.replace(/@.*$/, '').replace(/(-\d{5}-of-\d{5})?\.gguf$/, '');
 }
 
 function storedType(planned: PlannedTensor) {
