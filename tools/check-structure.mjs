@@ -24,29 +24,55 @@ for (const name of readdirSync(path.join(root, 'packages'))) {
   if (!manifest.private && !existsSync(path.join(folder, 'test'))) faults.push(`packages/${name}: has no tests`);
   const allowed = new Set(MAY_IMPORT[name] ?? ['core']);
   for (const file of sources(path.join(folder, 'src'))) checkFile(file, name, allowed, manifest);
+  for (const file of sources(path.join(folder, 'test'))) checkLength(file, readFileSync(file, 'utf8'));
 }
-for (const file of sources(path.join(root, 'apps/cli/src'))) checkLength(file, readFileSync(file, 'utf8'));
+checkApp('apps/cli');
 
 for (const fault of faults) console.error(fault);
 console.log(faults.length === 0 ? 'structure: no fault' : `structure: ${faults.length} faults`);
 process.exit(faults.length === 0 ? 0 : 1);
 
+/** An app may import every package, but declares what it imports and nothing else. */
+function checkApp(app) {
+  const folder = path.join(root, app);
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  const imported = new Set();
+  for (const file of sources(path.join(folder, 'src'))) {
+    const text = readFileSync(file, 'utf8');
+    checkLength(file, text);
+    for (const specifier of importsOf(text)) if (!/^([.#]|node:)/.test(specifier)) imported.add(packageOf(specifier));
+  }
+  for (const file of sources(path.join(folder, 'test'))) checkLength(file, readFileSync(file, 'utf8'));
+  const declared = { ...dependencies, ...optionalDependencies };
+  for (const name of imported) if (!(name in declared)) faults.push(`${app}: imports ${name}, which package.json does not declare`);
+  for (const name of Object.keys(declared))
+    if (!imported.has(name)) faults.push(`${app}: package.json declares ${name}, which nothing imports`);
+}
+
+function importsOf(text) {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
+  return [...code.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)].map(([, specifier]) => specifier);
+}
+
+function packageOf(specifier) {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
 function checkFile(file, name, allowed, manifest) {
   const text = readFileSync(file, 'utf8');
   const where = path.relative(root, file);
   checkLength(file, text);
-  const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
-  for (const [, specifier] of code.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)) {
+  for (const specifier of importsOf(text)) {
     if (/^[.#]/.test(specifier)) continue;
     const ours = /^@calibrant\/([^/]+)(\/.*)?$/.exec(specifier);
     if (ours?.[2]) faults.push(`${where}: deep import of ${specifier}`);
     if (ours && ours[1] !== name && !allowed.has(ours[1])) faults.push(`${where}: @calibrant/${name} may not import ${specifier}`);
     if (specifier.startsWith('node:') && !NODE_ALLOWED.has(name) && !/\.node\.ts$/.test(file))
       faults.push(`${where}: imports ${specifier}; only files named *.node.ts may`);
-    const dependency = specifier
-      .split('/')
-      .slice(0, specifier.startsWith('@') ? 2 : 1)
-      .join('/');
+    const dependency = packageOf(specifier);
     const declared = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
     if (!specifier.startsWith('node:') && dependency !== manifest.name && !(dependency in declared))
       faults.push(`${where}: imports ${dependency}, which package.json does not declare`);
@@ -54,7 +80,7 @@ function checkFile(file, name, allowed, manifest) {
 }
 
 function checkLength(file, text) {
-  const lines = text.split('\n').length;
+  const lines = text.trimEnd().split('\n').length;
   if (lines > MAX_LINES && !/generated|\.data\.ts$/.test(file))
     faults.push(`${path.relative(root, file)}: ${lines} lines, split it by idea (at most ${MAX_LINES})`);
 }
