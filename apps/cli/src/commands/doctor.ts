@@ -1,9 +1,14 @@
+import { execFile } from 'node:child_process';
 import os from 'node:os';
-import { parseOptions } from '@calibrant/core';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { loadRegistry } from '../load-plugins.js';
 import { formatBytes } from '../output/format.js';
 import { renderTable } from '../output/table.js';
+import type { BackendProbe } from '../probe-backend.js';
+
+const PROBE = fileURLToPath(new URL('../probe-backend.js', import.meta.url));
 
 interface Finding {
   readonly what: string;
@@ -34,24 +39,20 @@ function machine(): Finding[] {
   ];
 }
 
-/** Starts each backend once: a library that is installed and cannot run is no backend. */
 async function backends(): Promise<Finding[]> {
   const registry = await loadRegistry();
-  return Promise.all(
-    registry.list('backend').map(async (plugin): Promise<Finding> => {
-      const what = `backend ${plugin.name}`;
-      try {
-        const available = await plugin.available();
-        if (available !== true) return { what, state: 'absent', detail: available };
-        const backend = await plugin.create(parseOptions(plugin.options, {}, 'backend'));
-        const { description } = backend;
-        await backend.close();
-        return { what, state: 'ok', detail: description };
-      } catch (error) {
-        return { what, state: 'absent', detail: (error as Error).message };
-      }
-    }),
-  );
+  return Promise.all(registry.list('backend').map(async ({ name }) => ({ what: `backend ${name}`, ...(await probe(name)) })));
+}
+
+/** Tries a backend in a process of its own, without what native libraries write to stderr. */
+async function probe(name: string): Promise<BackendProbe> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [PROBE, name]);
+    return JSON.parse(stdout) as BackendProbe;
+  } catch (error) {
+    const { signal, code } = error as { signal?: string; code?: number };
+    return { state: 'absent', detail: `the process that tried it ended with ${signal ?? `exit code ${code}`}` };
+  }
 }
 
 function hub(): Finding {
