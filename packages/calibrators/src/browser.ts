@@ -11,4 +11,5 @@ export { createImportanceCollector, type ImportanceCollector } from './importanc
 export { countsPerExpert, importanceColumns, importanceGaps, meanImportance, mergeImportance } from './importance/matrix.js';
 export { type ImportanceStatistics, importanceStatistics } from './importance/statistics.js';
 export { sumSquares } from './importance/sum-squares.js';
+export { weightedError } from './importance/weighted-error.js';
 export { cutWindows } from './windows.js';

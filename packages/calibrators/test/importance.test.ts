@@ -6,6 +6,7 @@ import {
   meanImportance,
   mergeImportance,
   sumSquares,
+  weightedError,
 } from '@calibrant/calibrators';
 import { createReferenceBackend, type ImportanceEntry, type ImportanceMatrix, tensor } from '@calibrant/core';
 import { runWasm } from '@calibrant/plugin-kit';
@@ -44,6 +45,34 @@ describe('sums of squares', () => {
   it('keep what f32 would lose', () => {
     const x = tensor('f32', [3, 1], Float32Array.of(4096, 2 ** -12, 2 ** -12));
     expect(sumSquares.reference({ x }, {}, { start: 0, end: 0 }).sums.data[0]).toBe(2 ** 24 + 2 ** -23);
+  });
+});
+
+describe('weighted errors', () => {
+  it('are Σ w (y − x)² and Σ w x² per row, the same bits in WebAssembly', () => {
+    const [rows, columns] = [3, 7];
+    const wave = (phase: number) => Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i * 1.7 + phase));
+    const [x, y] = [tensor('f32', [rows, columns], wave(0)), tensor('f32', [rows, columns], wave(0.01))];
+    for (const importance of [
+      undefined,
+      tensor(
+        'f32',
+        [columns],
+        Float32Array.from({ length: columns }, (_, c) => c / 3),
+      ),
+    ]) {
+      const inputs = importance ? { x, y, importance } : { x, y };
+      const expected = weightedError.reference(inputs as Parameters<typeof weightedError.reference>[0], {}, { start: 0, end: rows });
+      expect(runWasm(weightedError, inputs, {})).toEqual(expected);
+      let [error, norm] = [0, 0];
+      for (let c = 0; c < columns; c++) {
+        const w = Number(importance?.data[c] ?? 1);
+        error += w * (Number(y.data[columns + c]) - Number(x.data[columns + c])) ** 2;
+        norm += w * Number(x.data[columns + c]) ** 2;
+      }
+      expect(expected.errors.data[1]).toBeCloseTo(error, 12);
+      expect(expected.norms.data[1]).toBeCloseTo(norm, 12);
+    }
   });
 });
 

@@ -2,6 +2,7 @@
  * Runs a recipe: what the command line, a program and a worker call.
  * @module
  */
+export type { TargetReport } from './allocate/target-plan.js';
 export { type EvaluateOptions, type EvaluationResult, evaluateModel } from './evaluate.js';
 export {
   describeImportanceMatrix,

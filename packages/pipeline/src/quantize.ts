@@ -15,12 +15,14 @@ import {
   type RunOptions,
   throwIfAborted,
 } from '@calibrant/core';
+import { planForTarget, type TargetReport } from './allocate/target-plan.js';
 import { describeOutput } from './describe-output.js';
 import { checkCoverage } from './importance/check-importance.js';
 import { openImportance } from './importance/recipe-importance.js';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
+import { checkOrientation } from './plan/check-orientation.js';
 import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
 import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
@@ -73,6 +75,8 @@ export interface QuantizeResult {
   readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
   /** The importance matrix that weighed the errors. */
   readonly importance?: ImportanceOrigin;
+  /** How types were chosen for a target size. */
+  readonly target?: TargetReport;
   readonly seconds: number;
 }
 
@@ -112,11 +116,26 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const importance = await openImportance(recipe, format, formatOptions, bare, transformer, options);
     const facts: ModelFacts = importance ? { ...modelFacts, importance: importance.covered } : modelFacts;
     const input: FormatInput = { ...bare, facts };
-    const plan = await makePlan(recipe, format, formatOptions, input, registry);
+    const bySchemes = await makePlan(recipe, format, formatOptions, input, registry);
+    checkOrientation(bySchemes, transformer.linears());
+    if (importance) importance.check(bySchemes);
+    else checkCoverage(bySchemes, undefined, recipe.scheme.name);
+    const matrix = recipe.target ? (await importance?.matrix(bySchemes))?.matrix : undefined;
+    const { head, blocks } = transformer.description;
+    const sized = recipe.target
+      ? await planForTarget({
+          ...options,
+          recipe,
+          plan: bySchemes,
+          checkpoint,
+          facts,
+          matrix,
+          head: { name: head.weight.name, blocks: blocks.length },
+        })
+      : undefined;
+    const plan = sized?.plan ?? bySchemes;
     checkGrids(quantizer, plan, facts.linears, options);
-    if (importance) importance.check(plan);
-    else checkCoverage(plan, undefined, recipe.scheme.name);
-    const summary = summarize(options, recipe, plan, checkpoint);
+    const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
     if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
 
     await checkDiskSpace(folder.stagingPath, plan);

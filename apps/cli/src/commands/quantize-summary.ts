@@ -7,10 +7,11 @@ export function summary(result: QuantizeResult): string {
   const { files, bytes, bitsPerWeight, sourceBytes, seconds, tensors } = result;
   const quantized = tensors.filter(({ scheme }) => !/^(f32|f16|bf16)$/.test(scheme)).length;
   const saved = `${formatBytes(bytes)} (${bitsPerWeight.toFixed(2)} bits per weight, was ${formatBytes(sourceBytes)})`;
-  if (result.dryRun) return [`Would write ${saved}:`, ...planLines(result), '', tensorTable(result)].join('\n');
+  if (result.dryRun) return [`Would write ${saved}:`, ...planLines(result), ...targetLines(result), '', tensorTable(result)].join('\n');
   return [
     `Wrote ${saved} in ${formatDuration(seconds * 1000)}: ${formatCount(quantized)} of ${formatCount(tensors.length)} tensors quantized.`,
     ...files.map((file) => `  ${file}`),
+    ...targetLines(result),
   ].join('\n');
 }
 
@@ -28,4 +29,14 @@ function tensorTable({ tensors, bytes, bitsPerWeight }: QuantizeResult): string 
   const rows = tensors.map((tensor) => [tensor.name, tensor.shape.join(' × '), tensor.scheme, formatBytes(tensor.bytes)]);
   const total = ['total', '', `${bitsPerWeight.toFixed(4)} bits per weight`, formatBytes(bytes)];
   return renderTable(['tensor', 'shape', 'type', 'bytes'], [...rows, total], ['left', 'right', 'left', 'right']);
+}
+
+/** The trade of size against loss that a target was chosen on. */
+function targetLines({ target }: QuantizeResult): string[] {
+  if (!target) return [];
+  const rows = target.frontier.map(({ bytes, bitsPerWeight, loss }) => [formatBytes(bytes), bitsPerWeight.toFixed(3), loss.toPrecision(4)]);
+  return [
+    `Types chosen by measured loss ${target.loss.toPrecision(4)} (sum over the tensors of the part of their outputs that becomes noise; none at this size can be below ${target.bound.toPrecision(4)}):`,
+    renderTable(['bytes', 'bits per weight', 'least loss'], rows, ['right', 'right', 'right']),
+  ];
 }

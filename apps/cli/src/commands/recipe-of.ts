@@ -14,6 +14,9 @@ export interface RecipeOptions extends TextOptions, GgufOptions {
   readonly format?: string;
   readonly calibration?: string;
   readonly imatrix?: string;
+  readonly targetSize?: string;
+  readonly targetBpw?: number;
+  readonly targetTypes?: string[];
   readonly keep?: string[];
   readonly set?: string[];
 }
@@ -31,6 +34,7 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...schemeAndFormat(options, scheme, base),
     ...(calibration ? { calibration } : {}),
     ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
+    ...targetOf(options, base.target),
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };
@@ -52,6 +56,27 @@ function schemeAndFormat(options: RecipeOptions, scheme: string | undefined, bas
         ? { format: options.format }
         : {}),
   };
+}
+
+function targetOf({ targetSize, targetBpw, targetTypes }: RecipeOptions, base: RecipeInput['target']): Pick<RecipeInput, 'target'> {
+  const types = targetTypes ? { types: targetTypes } : base?.types ? { types: base.types } : {};
+  if (targetSize !== undefined && targetBpw !== undefined)
+    throw new CalibrantError('INVALID_ARGUMENT', 'Give either --target-size or --target-bpw, not both.', { option: '--target-size' });
+  if (targetSize !== undefined) return { target: { bytes: bytesOf(targetSize), ...types } };
+  if (targetBpw !== undefined) return { target: { bitsPerWeight: targetBpw, ...types } };
+  return targetTypes ? { target: { ...base, ...types } } : {};
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30 };
+
+/** `4.2GB`, `800M`, `3GiB` in bytes. */
+function bytesOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?([kmg]i?)?b?$/i.exec(text.trim());
+  const bytes = match ? Math.floor(Number(match[1]) * UNITS[(match[2] ?? '').toLowerCase()]) : 0;
+  if (bytes > 0) return bytes;
+  throw new CalibrantError('INVALID_ARGUMENT', `--target-size takes a size such as 4.2GB, 800MB or 3GiB, found "${text}".`, {
+    option: '--target-size',
+  });
 }
 
 async function readRecipe(file: string): Promise<RecipeInput> {

@@ -39,6 +39,15 @@ export const recipeSchema = z.strictObject({
     ])
     .optional()
     .describe('weighs the errors of block types such as Q4_K by the inputs of each layer'),
+  target: z
+    .strictObject({
+      bytes: z.number().int().min(1).optional().describe('of the whole output at most'),
+      bitsPerWeight: z.number().positive().optional().describe('over all tensors at most'),
+      types: z.array(z.string().min(1)).min(1).optional().describe('schemes to choose from, one for each tensor'),
+    })
+    .refine(({ bytes, bitsPerWeight }) => (bytes === undefined) !== (bitsPerWeight === undefined), 'name either bytes or bitsPerWeight')
+    .optional()
+    .describe('chooses a type for each tensor that the scheme quantizes, so that the measured error is least at this size'),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
   overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
 });

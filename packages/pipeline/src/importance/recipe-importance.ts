@@ -23,7 +23,7 @@ export interface RecipeImportance {
   readonly covered: ReadonlySet<string>;
   /** Checks it against the plan as far as is possible without computing. */
   check(plan: readonly PlannedTensor[]): void;
-  /** The matrix, computed now when it comes from a text. */
+  /** The matrix, computed at the first call when it comes from a text. */
   matrix(plan: readonly PlannedTensor[]): Promise<{ readonly matrix: ImportanceMatrix; readonly origin: ImportanceOrigin }>;
 }
 
@@ -56,13 +56,18 @@ export async function openImportance(
   const outputs = await format.outputs(input, formatOptions);
   const isLinear = (output: OutputTensor) => sourcesOf(output).length > 0 && sourcesOf(output).every((source) => linears.has(source));
   const covered = new Set(outputs.filter(isLinear).map(({ name }) => name));
+  const compute = async (plan: readonly PlannedTensor[]) => {
+    const matrix = await computeMatrix(importance.calibration, outputs, { transformer, ...run });
+    checkImportance(matrix, plan, linears, 'computed', run);
+    return { matrix, origin: originOf('computed', matrix) };
+  };
+  let computed: ReturnType<typeof compute> | undefined;
   return {
     covered,
     check: (plan) => coverage(plan, covered),
-    async matrix(plan) {
-      const matrix = await computeMatrix(importance.calibration, outputs, { transformer, ...run });
-      checkImportance(matrix, plan, linears, 'computed', run);
-      return { matrix, origin: originOf('computed', matrix) };
+    matrix(plan) {
+      computed ??= compute(plan);
+      return computed;
     },
   };
 }
