@@ -56,7 +56,18 @@ describe('calibrant gguf encode and decode', () => {
 
   it.each(having('.bin'))('%s: the bytes of ggml', async (type) => {
     const out = at(`${type}.bin`);
-    const { code, stderr } = await run('encode', '--type', fixtureName(type), '--columns', '1024', '--quiet', golden('input.f32'), out);
+    const { code, stderr } = await run(
+      'encode',
+      '--type',
+      fixtureName(type),
+      '--columns',
+      '1024',
+      '--threads',
+      '1',
+      '--quiet',
+      golden('input.f32'),
+      out,
+    );
     expect([code, stderr]).toEqual([0, '']);
     expect((await readFile(out)).equals(await readFile(golden(`${fixtureName(type)}.bin`)))).toBe(true);
   });
@@ -64,14 +75,16 @@ describe('calibrant gguf encode and decode', () => {
   it.each(having('.imatrix.bin'))('%s with importance: the bytes of ggml', async (type) => {
     const out = at(`${type}.imatrix.bin`);
     const weights = ['--imatrix', golden('imatrix.f32')];
-    const args = ['--type', type, '--columns', '1024', ...weights, '--quiet', golden('input.f32'), out];
+    const args = ['--type', type, '--columns', '1024', ...weights, '--threads', '1', '--quiet', golden('input.f32'), out];
     expect(await run('encode', ...args)).toMatchObject({ code: 0, stderr: '' });
     expect((await readFile(out)).equals(await readFile(golden(`${fixtureName(type)}.imatrix.bin`)))).toBe(true);
   });
 
   it.each(having('.dequant.f32'))('%s decodes to the floats of ggml', async (type) => {
     const out = at(`${type}.f32`);
-    expect(await run('decode', '--type', type, '--columns', '1024', '--quiet', golden(`${fixtureName(type)}.bin`), out)).toMatchObject({
+    expect(
+      await run('decode', '--type', type, '--columns', '1024', '--threads', '1', '--quiet', golden(`${fixtureName(type)}.bin`), out),
+    ).toMatchObject({
       code: 0,
     });
     expect((await readFile(out)).equals(await readFile(golden(`${fixtureName(type)}.dequant.f32`)))).toBe(true);
