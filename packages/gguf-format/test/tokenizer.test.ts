@@ -6,6 +6,7 @@ import { openGgufCheckpoint, readGguf } from '@calibrant/gguf-format';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { describe, expect, it } from '@jest/globals';
+import { PRE_TOKENIZERS } from './byte-level.js';
 import { convert, memoryCheckpoint } from './convert-model.js';
 import { memoryFolder, memorySource } from './memory-files.js';
 import { randomTensors, TINY } from './random-model.js';
@@ -100,31 +101,7 @@ describe('a byte-level BPE tokenizer', () => {
 });
 
 describe('the pre-tokenizer', () => {
-  const rest = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
-  const llama3 = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${rest}`;
-  const split = (regex: string) => ({
-    type: 'Sequence',
-    pretokenizers: [
-      { type: 'Split', pattern: { Regex: regex }, behavior: 'Isolated', invert: false },
-      { type: 'ByteLevel', add_prefix_space: false, use_regex: false },
-    ],
-  });
-  const digits = {
-    type: 'Sequence',
-    pretokenizers: [
-      { type: 'Digits', individual_digits: true },
-      { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
-    ],
-  };
-  const cases: [string, unknown, boolean][] = [
-    ['gpt-2', { type: 'ByteLevel', add_prefix_space: false, use_regex: true }, false],
-    ['smollm', digits, false],
-    ['llama-bpe', split(llama3), true],
-    ['smaug-bpe', split(llama3), false],
-    ['qwen2', split(llama3.replace('{1,3}', '')), false],
-  ];
-
-  it.each(cases)('%s is recognized by its structure, and read back', async (name, preTokenizer, ignoreMerges) => {
+  it.each(PRE_TOKENIZERS)('%s is recognized by its structure, and read back', async (name, preTokenizer, ignoreMerges) => {
     const source = withTokenizer({ pre_tokenizer: preTokenizer }, {}, {}, { ignore_merges: ignoreMerges });
     const { file, checkpoint } = await throughFile(source);
     expect(file.metadata.get('tokenizer.ggml.pre')?.value).toBe(name);
@@ -137,7 +114,7 @@ describe('the pre-tokenizer', () => {
   });
 
   it('that is unknown is refused, unless the option names it', async () => {
-    const source = withTokenizer({ pre_tokenizer: split('\\w+') });
+    const source = withTokenizer({ pre_tokenizer: { type: 'Split', pattern: { Regex: '\\w+' }, behavior: 'Isolated' } });
     await expect(throughFile(source)).rejects.toThrow(/none of those known here \(gpt-2, smollm, .*option "pre"/);
     expect((await meta(source, { pre: 'deepseek-llm' }))('ggml.pre')).toBe('deepseek-llm');
   });
@@ -160,6 +137,49 @@ describe('a BPE tokenizer with byte fallback', () => {
     const before = new Tokenizer(tokenizer, settings);
     const after = await tokenizerOf(checkpoint);
     for (const text of SENTENCES) expect(after.encode(text).ids).toEqual(before.encode(text).ids);
+  });
+});
+
+describe('a tokenizer with byte fallback', () => {
+  const replace = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+  const cases: [string, Record<string, unknown>, boolean][] = [
+    ['a normalizer', {}, true],
+    [
+      'the pre-tokenizer',
+      { normalizer: null, pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: false } },
+      true,
+    ],
+    ['the older pre-tokenizer', { normalizer: null, pre_tokenizer: { type: 'Metaspace', replacement: '▁', add_prefix_space: true } }, true],
+    [
+      'nothing, as in Gemma',
+      { normalizer: replace, pre_tokenizer: { type: 'Split', pattern: { String: ' ' }, behavior: 'MergedWithPrevious' } },
+      false,
+    ],
+    [
+      'nothing, as Metaspace may say',
+      { normalizer: null, pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'never' } },
+      false,
+    ],
+  ];
+  it.each(cases)('has a space put first by %s', async (_what, changes, spaceFirst) => {
+    const config = { ...TINY, num_hidden_layers: 1, model_type: 'llama', vocab_size: 320 };
+    const tokenizer = { ...sentencePieceTokenizer(), ...changes };
+    const { file, checkpoint } = await throughFile(
+      memoryCheckpoint(config, randomTensors(config), { 'tokenizer.json': JSON.stringify(tokenizer) }),
+    );
+    expect(file.metadata.get('tokenizer.ggml.add_space_prefix')?.value).toBe(spaceFirst);
+    const again = await tokenizerOf(checkpoint);
+    const space = tokenizer.model.vocab['▁'];
+    expect(again.encode('x').ids).toEqual(spaceFirst ? [space, tokenizer.model.vocab['x']] : [tokenizer.model.vocab['x']]);
+  });
+});
+
+describe('tokens that end a turn', () => {
+  it('are known by their usual names', async () => {
+    const added = ['<|eot_id|>', '<|eom_id|>'].map((content, i) => ({ id: 6 + i, content, special: true }));
+    const key = await meta(withTokenizer({ added_tokens: added }));
+    expect([key('ggml.eot_token_id'), key('ggml.eom_token_id')]).toEqual([6, 7]);
+    expect((await meta(withTokenizer({ added_tokens: [] })))('ggml.eot_token_id')).toBeUndefined();
   });
 });
 

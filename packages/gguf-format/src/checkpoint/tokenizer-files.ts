@@ -1,6 +1,6 @@
 import type { GgufFile } from '../file/gguf-file.js';
 import { metadataReader } from '../file/metadata.js';
-import { preTokenizerOf } from '../tokenizer/pre-tokenizers.js';
+import { preTokenizerOf, type Split } from '../tokenizer/pre-tokenizers.js';
 import { SPACE, TOKEN_TYPE } from '../tokenizer/tokenizer-keys.js';
 
 /** Side files of a checkpoint by name. */
@@ -37,7 +37,11 @@ export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' |
     added_tokens: added,
     ...(model === 'gpt2'
       ? byteLevel(reader.string('tokenizer.ggml.pre') ?? 'gpt-2', vocab, reader.strings('tokenizer.ggml.merges') ?? [])
-      : sentencePiece(tokens, typeOf, vocab, reader.numbers('tokenizer.ggml.scores') ?? [], unk?.content)),
+      : sentencePiece(tokens, typeOf, vocab, {
+          scores: reader.numbers('tokenizer.ggml.scores') ?? [],
+          unknown: unk?.content,
+          spaceFirst: reader.boolean('tokenizer.ggml.add_space_prefix') ?? true,
+        })),
     ...(before || after ? { post_processor: template(before, after) } : {}),
   };
   const config = {
@@ -59,17 +63,13 @@ export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' |
 /** Byte-level BPE. An unknown pre-tokenizer is taken for GPT-2's, the default of llama.cpp. */
 function byteLevel(pre: string, vocab: Record<string, number>, merges: readonly string[]) {
   const known = preTokenizerOf(pre);
+  const splits = known?.splits ?? ['gpt-2'];
   const bytes = (useRegex: boolean) => ({ type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: useRegex });
-  const split = known?.split ?? 'gpt-2';
-  const first =
-    split === 'digits and gpt-2'
-      ? [{ type: 'Digits', individual_digits: true }]
-      : split === 'gpt-2'
-        ? []
-        : [{ type: 'Split', pattern: { Regex: split.regex }, behavior: 'Isolated', invert: false }];
+  const steps = splits.map((split) => (split === 'gpt-2' ? bytes(true) : component(split)));
+  const pretokenizers = splits.includes('gpt-2') ? steps : [...steps, bytes(false)];
   return {
     normalizer: known?.name === 'qwen2' ? { type: 'NFC' } : null,
-    pre_tokenizer: first.length === 0 ? bytes(true) : { type: 'Sequence', pretokenizers: [...first, bytes(split === 'digits and gpt-2')] },
+    pre_tokenizer: pretokenizers.length === 1 ? pretokenizers[0] : { type: 'Sequence', pretokenizers },
     post_processor: bytes(true),
     decoder: bytes(true),
     model: {
@@ -88,6 +88,12 @@ function byteLevel(pre: string, vocab: Record<string, number>, merges: readonly 
   };
 }
 
+function component(split: Exclude<Split, 'gpt-2'>) {
+  if (split === 'runs of punctuation') return { type: 'Punctuation', behavior: 'Contiguous' };
+  if (typeof split === 'string') return { type: 'Digits', individual_digits: split === 'single digits' };
+  return { type: 'Split', pattern: { Regex: split.regex }, behavior: 'Isolated', invert: false };
+}
+
 const BPE_DEFAULTS = { dropout: null, continuing_subword_prefix: null, end_of_word_suffix: null };
 
 /** Far beyond the pieces of any vocabulary (SentencePiece stops at 16 letters unless told otherwise); bounds the work on a hostile file. */
@@ -98,8 +104,11 @@ function sentencePiece(
   tokens: readonly string[],
   typeOf: (id: number) => number,
   vocab: Record<string, number>,
-  scores: readonly number[],
-  unknown: string | undefined,
+  {
+    scores,
+    unknown,
+    spaceFirst,
+  }: { readonly scores: readonly number[]; readonly unknown: string | undefined; readonly spaceFirst: boolean },
 ) {
   const ids = new Map(Object.entries(vocab));
   const lengths = new Set([...ids.keys()].map((piece) => piece.length));
@@ -115,14 +124,14 @@ function sentencePiece(
   }
   merges.sort((a, b) => b.score - a.score || a.left - b.left || a.right - b.right);
   const normalizers = [
-    { type: 'Prepend', prepend: SPACE },
+    ...(spaceFirst ? [{ type: 'Prepend', prepend: SPACE }] : []),
     { type: 'Replace', pattern: { String: ' ' }, content: SPACE },
   ];
   const decoders = [
     { type: 'Replace', pattern: { String: SPACE }, content: ' ' },
     { type: 'ByteFallback' },
     { type: 'Fuse' },
-    { type: 'Strip', content: ' ', start: 1, stop: 0 },
+    ...(spaceFirst ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
   ];
   return {
     normalizer: { type: 'Sequence', normalizers },

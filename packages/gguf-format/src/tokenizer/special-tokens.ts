@@ -14,6 +14,12 @@ const KINDS: readonly (readonly [string, string])[] = [
   ['mask', 'mask_token_id'],
 ];
 
+/** Tokens that end a turn or a message, by their usual names: no setting of a checkpoint tells them. */
+const TURNS: readonly (readonly [string, readonly string[]])[] = [
+  ['eot_token_id', ['<|eot_id|>', '<|im_end|>', '<|end|>', '<end_of_turn>', '<|END_OF_TURN_TOKEN|>']],
+  ['eom_token_id', ['<|eom_id|>']],
+];
+
 /** Reads a JSON side file of a checkpoint, `{}` when there is none. */
 export async function readJson(checkpoint: Checkpoint, file: string): Promise<Json> {
   const text = await checkpoint.text(file);
@@ -30,6 +36,11 @@ export async function specialTokenKeys(checkpoint: Checkpoint, tokenizer: Tokeni
     if (id === undefined) continue;
     ids.set(kind, id);
     keys.set(`tokenizer.ggml.${key}`, value.u32(id));
+  }
+  for (const [key, names] of TURNS) {
+    const content = names.find((name) => tokenizer.added_tokens?.some((added) => added.content === name));
+    const id = content === undefined ? undefined : idOf(content);
+    if (id !== undefined) keys.set(`tokenizer.ggml.${key}`, value.u32(id));
   }
   const around = surroundings(tokenizer.post_processor, idOf);
   for (const kind of ['bos', 'eos'] as const) {

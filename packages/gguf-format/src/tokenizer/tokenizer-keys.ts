@@ -2,7 +2,7 @@ import { CalibrantError, type Checkpoint } from '@calibrant/core';
 import { type GgufValue, value } from '../file/metadata.js';
 import { recognizePreTokenizer } from './pre-tokenizers.js';
 import { specialTokenKeys } from './special-tokens.js';
-import { mergePairs, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.js';
+import { flatten, mergePairs, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.js';
 
 /** `tokenizer.ggml.token_type`. */
 export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -39,6 +39,7 @@ export async function tokenizerKeys(checkpoint: Checkpoint, vocabSize: number, p
     keys.set('tokenizer.ggml.tokens', value.strings(tokens));
     keys.set('tokenizer.ggml.scores', value.f32s(scores(tokenizer, tokens, types)));
     keys.set('tokenizer.ggml.token_type', value.i32s(types));
+    keys.set('tokenizer.ggml.add_space_prefix', value.bool(startsWithSpace(tokenizer)));
   } else {
     keys.set('tokenizer.ggml.model', value.string('gpt2'));
     keys.set('tokenizer.ggml.pre', value.string(pre ?? recognizePreTokenizer(tokenizer, file)));
@@ -88,6 +89,14 @@ function vocabulary(tokenizer: TokenizerJson, vocabSize: number, file: string): 
     else place(control ? content : content.replaceAll(SPACE, ' '), id, control ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
   }
   return { tokens, types };
+}
+
+/** Whether a space is put before a text: by a normalizer (Llama 2, Phi 3) or by the pre-tokenizer (Mistral), and not for Gemma. */
+function startsWithSpace({ normalizer, pre_tokenizer: preTokenizer }: TokenizerJson): boolean {
+  if (flatten(normalizer).some(({ type }) => type === 'Prepend')) return true;
+  const metaspace = flatten(preTokenizer).find(({ type }) => type === 'Metaspace');
+  if (!metaspace) return false;
+  return metaspace['prepend_scheme'] === undefined ? metaspace['add_prefix_space'] !== false : metaspace['prepend_scheme'] !== 'never';
 }
 
 /** SentencePiece's BPE merges by descending score: the rank of the merge that makes a token, negated. */
