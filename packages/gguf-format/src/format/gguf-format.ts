@@ -101,7 +101,7 @@ function lastPart(source: string): string {
       .split(/[/\\]/)
       .filter(Boolean)
       .at(-1) ?? source;
-  return last.replace(/@.*$/, '').replace(/\.gguf$/i, '').replace(/(-\d{5}-of-\d{5})?\.gguf$/, '');
+  return last.replace(/@.*$/, '').replace(/(-\d{5}-of-\d{5})?\.gguf$/, '');
 }
 
 function storedType(planned: PlannedTensor) {
