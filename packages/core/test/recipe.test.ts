@@ -117,6 +117,7 @@ describe('recipeJsonSchema', () => {
       'format',
       'calibration',
       'importance',
+      'target',
       'keep',
       'overrides',
     ]);
