@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CalibrantError, createRegistry, type Plugin, type Registry } from '@calibrant/core';
@@ -18,9 +19,11 @@ export async function loadRegistry(packages: readonly string[] = []): Promise<Re
 /** A package by name as seen from the current folder, or a file. */
 function resolveName(name: string): string {
   if (name.startsWith('.') || path.isAbsolute(name)) return pathToFileURL(path.resolve(name)).href;
-  const nearby = path.resolve('node_modules', name, 'package.json');
-  if (!existsSync(nearby)) return name;
-  return import.meta.resolve(name, pathToFileURL(path.resolve('calibrant.config.js')).href);
+  try {
+    return pathToFileURL(createRequire(path.resolve('calibrant.config.js')).resolve(name)).href;
+  } catch {
+    return name; // then as seen from the command's own installation
+  }
 }
 
 async function load(specifier: string, name: string): Promise<Record<string, unknown>> {

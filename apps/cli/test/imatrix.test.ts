@@ -22,7 +22,18 @@ describe('calibrant imatrix', () => {
     expect(shown.stdout).toMatch(/blk\.0\.ffn_down\.weight +[\d.]+/);
     const resumed = await runCli(['imatrix', modelFolder, '--samples', '2', '--length', '32', '--resume', at('a.gguf'), '--json']);
     expect(JSON.parse(resumed.stdout)).toMatchObject({ chunks: 6, datasets: [path.basename(evaluationTextPath), 'self'] });
-    const merged = await runCli(['imatrix', '--merge', at('a.gguf'), at('a.gguf'), '--out', at('b.dat'), '--format', 'dat', '--json']);
+    const merged = await runCli([
+      'imatrix',
+      '--merge',
+      at('a.gguf'),
+      '--merge',
+      at('a.gguf'),
+      '--out',
+      at('b.dat'),
+      '--format',
+      'dat',
+      '--json',
+    ]);
     expect(JSON.parse(merged.stdout)).toMatchObject({ chunks: 12, layout: 'dat', entries: 28 });
   });
 
@@ -46,7 +57,10 @@ describe('calibrant quantize for GGUF', () => {
   });
 
   it('gives single tensors the types that are named, the first match counting', async () => {
-    const { tensors } = await json('--dry-run', '--tensor-type', 'blk.0.attn_v.weight=Q8_0', 'attn_v=q6_k', 'token_embd=Q4_0');
+    const { tensors } = await json(
+      '--dry-run',
+      ...['blk.0.attn_v.weight=Q8_0', 'attn_v=q6_k', 'token_embd=Q4_0'].flatMap((type) => ['--tensor-type', type]),
+    );
     const typeOf = (name: string) => tensors.find((tensor: { name: string }) => tensor.name === name).scheme;
     expect(['blk.0.attn_v', 'blk.1.attn_v', 'token_embd', 'blk.0.attn_q'].map((name) => typeOf(`${name}.weight`))).toEqual([
       'Q8_0',
@@ -64,7 +78,16 @@ describe('calibrant quantize for GGUF', () => {
   });
 
   it('sets metadata, and says of a value that it does not fit', async () => {
-    const { files } = await json('--out', at('kv'), '--scheme', 'Q8_0', '--override-kv', 'general.license=str:mit', 'x.y=int:-3');
+    const { files } = await json(
+      '--out',
+      at('kv'),
+      '--scheme',
+      'Q8_0',
+      '--override-kv',
+      'general.license=str:mit',
+      '--override-kv',
+      'x.y=int:-3',
+    );
     const start = (await readFile(files[0])).subarray(0, 2 ** 20).toString('latin1');
     expect(start).toMatch(/general\.license.{12}mit/s);
     expect(start).toContain('x.y');

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { modelFolder } from '@calibrant/tiny-llama';
@@ -34,6 +34,18 @@ describe('plug-ins from elsewhere', () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(/A plug-in of ".*throws\.mjs" failed when it was made: no licence\. Correct/);
     expect(stderr).not.toContain('fault in Calibrant');
+  });
+
+  it('are found in the node_modules of the current folder', async () => {
+    const own = at('project/node_modules/calibrant-quantizer-mine');
+    await mkdir(own, { recursive: true });
+    await writeFile(
+      path.join(own, 'package.json'),
+      JSON.stringify({ name: 'calibrant-quantizer-mine', type: 'module', exports: './index.js' }),
+    );
+    await writeFile(path.join(own, 'index.js'), `export default () => (${PLUGIN.replace('NAME', 'nearby')});`);
+    const { stdout } = await runCli(['plugins', '--json', '--plugin', 'calibrant-quantizer-mine'], { cwd: at('project') });
+    expect(stdout).toContain('"nearby"');
   });
 
   it('may be none in a config file', async () => {

@@ -2,7 +2,7 @@ import { describeImportanceMatrix, type ImportanceDescription, type ImportanceRe
 import type { Command } from 'commander';
 import { formatCount, formatDuration } from '../output/format.js';
 import { renderTable } from '../output/table.js';
-import { addCommonOptions, wholeNumber } from '../program.js';
+import { addCommonOptions, collect, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
 
@@ -29,7 +29,7 @@ export function addImatrix(program: Command): Command {
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--out <file>', 'the file to write')
     .option('--format <layout>', 'gguf (default) or dat, the older layout')
-    .option('--merge <file...>', 'files to add')
+    .option('--merge <file>', 'a file to add; may be repeated', collect)
     .option('--resume <file>', 'a file to add to; written back to it unless --out names another')
     .option('--process-output', 'observe the output projection, too')
     .option('--force', 'replace the file')

@@ -31,17 +31,21 @@ export function addQuantize(program: Command): Command {
     .option('--length <n>', 'tokens per calibration sequence (default 512)', wholeNumber)
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
-    .option('--set <option=value...>', 'options of the method, such as actOrder=full')
+    .option('--set <option=value>', 'an option of the method, such as actOrder=full; may be repeated', collect)
     .option('--imatrix <source>', 'importance matrix for GGUF: its file, or self, a file or a folder of text to compute it on')
     .option('--target-size <size>', 'choose a type for each tensor so that the file is at most this large: 4.2GB, 800MB')
     .option('--target-bpw <bits>', 'the same by bits per weight', Number)
     .option('--target-types <type...>', 'types to choose from')
-    .option('--tensor-type <pattern=type...>', 'GGUF type of the tensors whose names match, such as attn_v=Q6_K; the first match counts')
+    .option(
+      '--tensor-type <pattern=type>',
+      'GGUF type of the tensors whose names match, such as attn_v=Q6_K; may be repeated, the first match counts',
+      collect,
+    )
     .option('--output-tensor-type <type>', 'GGUF type of the output projection')
     .option('--token-embedding-type <type>', 'GGUF type of the embedding')
     .option('--pure', 'one GGUF type for all matrices, without the rules of a mixture')
     .option('--no-fallback', 'refuse rows that the GGUF type does not divide, instead of taking another type')
-    .option('--override-kv <key=type:value...>', 'GGUF metadata to add or replace, such as general.license=str:mit')
+    .option('--override-kv <key=type:value>', 'GGUF metadata to add or replace, such as general.license=str:mit; may be repeated', collect)
     .option('--keep-split', 'as many GGUF files as the source has')
     .option('--split-max-size <size>', 'several GGUF files with at most so much tensor data each: 2GB, 500M')
     .option('--split-max-tensors <n>', 'several GGUF files with at most so many tensors each', wholeNumber)
