@@ -25,10 +25,10 @@ type Track = <T extends BufferHandle>(handle: T) => T;
 /** Gives the grid of the block that begins at position `start` of a panel; `channels` names its columns in processing order. */
 export type Fit = (panel: BufferHandle, start: number, channels: Int32Array, track: Track) => Promise<ColumnSteps>;
 
-/** Fits each block to its columns as compensated so far, and writes its bytes into `blocks [out, bytesPerRow]`. */
+/** Fits each block to its columns as compensated so far, weighing them by the Hessian's diagonal, and writes its bytes into `blocks [out, bytesPerRow]`. */
 export function fitAsCompensated(
   { scheme, grid }: BlockLayer,
-  importance: Float32Array,
+  { diagonal }: DiagonalFacts,
   blocks: Tensor,
   { backend }: QuantizerContext,
 ): Fit {
@@ -40,7 +40,7 @@ export function fitAsCompensated(
       position[channel - base] = start + i;
     });
     const columns = track(await backend.upload(tensor('i32', [position.length], position)));
-    const weights = track(await backend.upload(tensor('f32', [scheme.blockSize], importance.slice(base, base + scheme.blockSize))));
+    const weights = track(await backend.upload(tensor('f32', [scheme.blockSize], diagonal.slice(base, base + scheme.blockSize))));
     const x = track(backend.run(gatherColumns, { x: panel, columns }, {}).y);
     const encoded = track(backend.run(scheme.encode, { x, importance: weights }, {}).blocks);
     const { scales, offsets } = backend.run(grid.steps, { blocks: encoded }, {});
@@ -54,15 +54,14 @@ export function fitAsCompensated(
 /** Fits all blocks to the weights as they were; dead channels count as zero. The steps are tracked by `track`, the bytes written into `blocks`. */
 export async function fitBeforehand(
   { weight, scheme, grid }: BlockLayer,
-  { dead }: DiagonalFacts,
-  importance: Float32Array,
+  { dead, diagonal }: DiagonalFacts,
   blocks: Tensor,
   { backend }: QuantizerContext,
   track: Track,
 ): Promise<Fit> {
   const alive = Int32Array.from(dead, (flag, channel) => (flag ? -1 : channel));
   const columns = track(await backend.upload(tensor('i32', [alive.length], alive)));
-  const weights = track(await backend.upload(tensor('f32', [importance.length], importance)));
+  const weights = track(await backend.upload(tensor('f32', [diagonal.length], diagonal)));
   const x = track(backend.run(gatherColumns, { x: weight, columns }, {}).y);
   const encoded = track(backend.run(scheme.encode, { x, importance: weights }, {}).blocks);
   const { scales, offsets } = backend.run(grid.steps, { blocks: encoded }, {});

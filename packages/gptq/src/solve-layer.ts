@@ -9,7 +9,6 @@ import {
   transpose,
   withBuffers,
 } from '@calibrant/core';
-import { columnCosts } from './column-costs.js';
 import type { DiagonalFacts } from './factor.js';
 import { type BlockLayer, fitAsCompensated, fitBeforehand } from './fit-blocks.js';
 import { gatherColumns } from './gather-columns.js';
@@ -37,10 +36,7 @@ export function solveLayer(
   const codes = tensor('u8', [rows, n]);
   const blocks = tensor('u8', [rows, (n / scheme.blockSize) * scheme.blockBytes]);
   return withBuffers(backend, async (track) => {
-    const importance = await columnCosts(u, order, context);
-    const fit = fixedGrid
-      ? await fitBeforehand(layer, facts, importance, blocks, context, track)
-      : fitAsCompensated(layer, importance, blocks, context);
+    const fit = fixedGrid ? await fitBeforehand(layer, facts, blocks, context, track) : fitAsCompensated(layer, facts, blocks, context);
     const columns = track(
       await backend.upload(
         tensor(

@@ -9,7 +9,7 @@ import { createCpuBackend } from '@calibrant/backend-cpu';
 import { createRegistry, defineScheme } from '@calibrant/core';
 import { blockScheme, ggufFormat } from '@calibrant/gguf-format';
 import { gptq } from '@calibrant/gptq';
-import { evaluateModel, quantizeModel } from '@calibrant/pipeline';
+import { evaluateModel, makeImportanceMatrix, quantizeModel } from '@calibrant/pipeline';
 import { rtn } from '@calibrant/rtn';
 import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
 import { architectures } from '@calibrant/transformer';
@@ -20,8 +20,8 @@ const { values } = parseArgs({
     text: { type: 'string', default: evaluationTextPath },
     windows: { type: 'string', default: '16' },
     calibration: { type: 'string' },
-    samples: { type: 'string', default: '128' },
-    length: { type: 'string', default: '512' },
+    samples: { type: 'string', default: '64' },
+    length: { type: 'string', default: '256' },
     types: { type: 'string', default: 'Q2_K,Q3_K,Q4_0,IQ4_NL,Q4_K,Q5_K,Q6_K' },
   },
 });
@@ -51,7 +51,7 @@ const backend = createCpuBackend();
 const scratch = await mkdtemp(path.join(tmpdir(), 'calibrant-bench-'));
 const methods = {
   'no importance': {},
-  importance: { importance: { calibration } },
+  importance: { importance: { file: path.join(scratch, 'imatrix.gguf') } },
   GPTQ: { quantizer: 'gptq', calibration },
 };
 
@@ -72,6 +72,7 @@ async function divergence(type, name, recipe) {
 }
 
 try {
+  await makeImportanceMatrix({ model: values.model, calibration, out: path.join(scratch, 'imatrix.gguf'), registry, backend });
   console.log(`| type | bytes | ${Object.keys(methods).join(' | ')} | GPTQ / importance |\n| --- |${' --- |'.repeat(5)}`);
   for (const type of types) {
     const results = [];
