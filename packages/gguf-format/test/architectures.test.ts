@@ -93,6 +93,7 @@ withLlama("llama.cpp's runtime", () => {
     const model = await llama.loadModel({ modelPath: path.join(folder, name, 'model.gguf') });
     const context = await model.createContext({
       contextSize: 64,
+      threads: 1,
       flashAttention: false,
       experimentalKvCacheKeyType: 'F32',
       experimentalKvCacheValueType: 'F32',
