@@ -46,7 +46,7 @@ afterAll(async () => {
   let context: LlamaContext;
   beforeAll(async () => {
     model = await llama!.loadModel({ modelPath: files.get(scheme)! });
-    context = await model.createContext({ contextSize: 512, threads: 2 });
+    context = await model.createContext({ contextSize: 512, threads: 1 });
   });
   afterAll(async () => {
     await context?.dispose();
