@@ -152,7 +152,8 @@ async function refusal(work: Promise<unknown>): Promise<CalibrantError | undefin
     await work;
     return undefined;
   } catch (error) {
-    if (CalibrantError.isInstance(error) && ['CORRUPT_FILE', 'UNSUPPORTED', 'NOT_FOUND'].includes(error.code)) return error;
+    if (CalibrantError.isInstance(error) && ['CORRUPT_FILE', 'SHAPE_MISMATCH', 'UNSUPPORTED', 'NOT_FOUND'].includes(error.code))
+      return error;
     throw error;
   }
 }

@@ -15,9 +15,13 @@ export function arrange(
 ): Arranged {
   const expectRows = (fits: boolean, expected: string) => {
     if (fits) return;
-    throw new CalibrantError('SHAPE_MISMATCH', `${model}: tensor "${source}" has ${shape[0]} rows, ${expected} in config.json.`, {
-      tensor: source,
-    });
+    throw new CalibrantError(
+      'SHAPE_MISMATCH',
+      `${model}: tensor "${source}" has ${shape[0]} rows, ${expected} by the model's configuration.`,
+      {
+        tensor: source,
+      },
+    );
   };
   switch (as) {
     case 'pairs':
