@@ -1,5 +1,4 @@
 import { interleave, weighByImportance } from './lanes';
-import { truncated } from './q8-0';
 import { affineCodes, BASE, INVERSE, MIN, SCALE, searchAffine } from './search-affine';
 
 /** Results for one block of 32: codes, a byte each, the scale and the minimum. */
@@ -34,15 +33,21 @@ export function roundBlock(x: usize, levels: i32): void {
   if (minimum == 0) minimum = firstZero(x);
   const most = f32x4.extract_lane(high, 0);
   scale = most == minimum ? 0 : (most - minimum) / <f32>levels;
-  const inverse = f32x4.splat(scale != 0 ? <f32>1 / scale : 0);
+  const factor: f32 = scale != 0 ? <f32>1 / scale : 0;
+  // With a scale so small nothing is left but infinite numbers and NaN, which count as 0.
+  if (factor == f32.POSITIVE_INFINITY) {
+    memory.fill(CODES, 0, 32);
+    return;
+  }
+  const inverse = f32x4.splat(factor);
   const base = f32x4.splat(minimum);
   const half = f32x4.splat(0.5);
   for (let i = 0; i < 32; i += 16) {
     const at = x + i * 4;
-    const a = truncated(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), base), inverse), half));
-    const b = truncated(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 16), base), inverse), half));
-    const c = truncated(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 32), base), inverse), half));
-    const d = truncated(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 48), base), inverse), half));
+    const a = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), base), inverse), half));
+    const b = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 16), base), inverse), half));
+    const c = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 32), base), inverse), half));
+    const d = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 48), base), inverse), half));
     const bytes = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
     v128.store(CODES + i, i8x16.min_s(bytes, i8x16.splat(<i8>levels)));
   }

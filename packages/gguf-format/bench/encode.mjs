@@ -31,9 +31,10 @@ function rate(run, seconds) {
 }
 
 const results = [];
-for (const name of ['F16', 'BF16', 'Q8_0', 'Q4_0', 'Q5_0', 'Q4_K', 'Q6_K'])
-  for (const weights of name.startsWith('Q') && name !== 'Q8_0' ? [undefined, importance] : [undefined]) {
-    const type = BLOCK_TYPES[name];
+/** Types whose bytes do not depend on importance. */
+const UNWEIGHTED = ['F16', 'BF16', 'Q8_0', 'TQ1_0', 'TQ2_0', 'MXFP4', 'NVFP4', 'Q1_0', 'Q2_0'];
+for (const [name, type] of Object.entries(BLOCK_TYPES).filter(([name]) => name !== 'F32'))
+  for (const weights of UNWEIGHTED.includes(name) ? [undefined] : type.needsImportance ? [importance] : [undefined, importance]) {
     const bytes = (values.length / type.blockSize) * type.blockBytes;
     const ours = prepare(type.encode, [values, weights], bytes, columns);
     const out = new Uint8Array(bytes);

@@ -65,9 +65,9 @@ export async function convert(
   { scheme = 'F32', schemeOptions = {}, format: chosen = {} }: ConvertOptions = {},
 ) {
   const format = ggufFormat();
-  const options = format.options.parse(chosen);
+  const options = format.options.parse({ fileName: 'model.gguf', ...chosen });
   const facts = factsOf(checkpoint);
-  const input = { checkpoint, facts, recipe: {} };
+  const input = { checkpoint, facts, recipe: { scheme: { name: scheme } } };
   const outputs = await format.outputs(input, options);
   const found = schemeNamed(scheme);
   const assigned = found.assign(outputs, facts, found.options.parse(schemeOptions));

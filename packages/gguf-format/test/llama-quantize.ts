@@ -1,8 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import koffi from 'koffi';
 import { libraryFile } from './ggml-library.js';
-
-/** llama.cpp's numbers of file types. */
-export const FILE_TYPES = { Q4_0: 2, Q8_0: 7, Q5_0: 8, Q4_K_S: 14, Q4_K_M: 15, Q6_K: 18 } as const;
 
 interface QuantizeParameters {
   readonly ftype: number;
@@ -12,12 +10,28 @@ interface QuantizeParameters {
   readonly quantize_output_tensor: boolean;
 }
 
-/** llama.cpp's `llama_model_quantize`: what the program llama-quantize calls. */
-export function loadLlamaQuantize(folder: string): (input: string, output: string, fileType: number) => void {
+export interface LlamaQuantizeOptions {
+  readonly pure?: boolean;
+  /** ggml's numbers of types. */
+  readonly output_tensor_type?: number;
+  readonly token_embedding_type?: number;
+  /** Importance by tensor. */
+  readonly importance?: ReadonlyMap<string, Float32Array>;
+}
+
+const Q8_0 = 7;
+
+/** llama.cpp's `llama_model_quantize`: what the program llama-quantize calls. Throws where it refuses. */
+export function loadLlamaQuantize(
+  folder: string,
+): (input: string, output: string, fileType: number, options?: LlamaQuantizeOptions) => void {
   koffi.load(libraryFile(folder, /^(lib)?ggml-base/), { global: true });
   const ggml = koffi.load(libraryFile(folder, /^(lib)?ggml\./), { global: true });
   const llama = koffi.load(libraryFile(folder, /^(lib)?llama\./), { global: true });
-  koffi.struct('llama_model_quantize_params', {
+  // Types belong to the process, which runs several test files.
+  const own = randomUUID().replaceAll('-', '');
+  const importanceOf = koffi.struct(`importance_${own}`, { name: 'const char*', data: 'float*', size: 'size_t' });
+  koffi.struct(`parameters_${own}`, {
     nthread: 'int32',
     ftype: 'int',
     output_tensor_type: 'int',
@@ -28,26 +42,28 @@ export function loadLlamaQuantize(folder: string): (input: string, output: strin
     pure: 'bool',
     keep_split: 'bool',
     dry_run: 'bool',
-    imatrix: 'void*',
+    imatrix: koffi.pointer(importanceOf),
     kv_overrides: 'void*',
     tensor_types: 'void*',
     prune_layers: 'void*',
   });
-  const callback = koffi.proto('void LogCallback(int level, const char* text, void* data)');
+  const callback = koffi.proto(`void LogCallback_${own}(int level, const char* text, void* data)`);
   const quiet = koffi.register(() => {}, koffi.pointer(callback));
-  ggml.func('void ggml_log_set(LogCallback* callback, void* data)')(quiet, null);
-  llama.func('void llama_log_set(LogCallback* callback, void* data)')(quiet, null);
+  ggml.func(`void ggml_log_set(LogCallback_${own}* callback, void* data)`)(quiet, null);
+  llama.func(`void llama_log_set(LogCallback_${own}* callback, void* data)`)(quiet, null);
   ggml.func('void ggml_backend_load_all_from_path(const char* folder)')(folder);
   llama.func('void llama_backend_init()')();
-  const defaults = llama.func('llama_model_quantize_params llama_model_quantize_default_params()')() as QuantizeParameters;
+  const defaults = llama.func(`parameters_${own} llama_model_quantize_default_params()`)() as QuantizeParameters;
   // The struct has no version: its defaults show whether it still is the one above.
-  if (defaults.ftype !== FILE_TYPES.Q8_0 || defaults.output_tensor_type !== 43 || defaults.pure || !defaults.quantize_output_tensor)
+  if (defaults.ftype !== Q8_0 || defaults.output_tensor_type !== 43 || defaults.pure || !defaults.quantize_output_tensor)
     throw new Error(`The library's quantization parameters have changed: ${JSON.stringify(defaults)}.`);
-  const quantize = llama.func(
-    'uint32 llama_model_quantize(const char* input, const char* output, llama_model_quantize_params* parameters)',
-  );
-  return (input, output, fileType) => {
-    const result = quantize(input, output, { ...defaults, ftype: fileType, nthread: 1 });
+  const quantize = llama.func(`uint32 llama_model_quantize(const char* input, const char* output, parameters_${own}* parameters)`);
+  return (input, output, fileType, { importance, ...options } = {}) => {
+    const imatrix = importance && [
+      ...[...importance].map(([name, data]) => ({ name, data, size: data.length })),
+      { name: null, data: null, size: 0 },
+    ];
+    const result = quantize(input, output, { ...defaults, ...options, ...(imatrix ? { imatrix } : {}), ftype: fileType, nthread: 1 });
     if (result !== 0) throw new Error(`llama_model_quantize returned ${result} for file type ${fileType}.`);
   };
 }

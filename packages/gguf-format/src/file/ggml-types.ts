@@ -52,3 +52,7 @@ const byId = new Map(TYPES.map((entry) => [entry.id, entry]));
 export function ggmlType(id: number): GgmlType | undefined {
   return byId.get(id);
 }
+
+export function ggmlTypeNamed(name: string): GgmlType | undefined {
+  return TYPES.find((entry) => entry.name === name);
+}

@@ -89,8 +89,12 @@ export function ggufFormat() {
 
 /** `NAME-Q4_K_M.gguf`, the way in which GGUF files are named; `model.gguf` for a recipe without a scheme. */
 function defaultFileName({ checkpoint, recipe }: FormatInput, { name }: GgufFormatOptions): string {
-  const scheme = (recipe as { scheme?: { name?: string } } | undefined)?.scheme?.name;
+  const scheme = schemeName(recipe);
   return scheme ? `${(name ?? lastPart(checkpoint.name)).replace(/[^\w.-]+/g, '-')}-${scheme}.gguf` : 'model.gguf';
+}
+
+function schemeName(recipe: unknown): string | undefined {
+  return (recipe as { scheme?: { name?: string } } | undefined)?.scheme?.name;
 }
 
 /** `name` of a path, of a URL, of `org/name@revision`, or of any part of a split model. */
@@ -118,14 +122,14 @@ function storedType(planned: PlannedTensor) {
   if (columns % type.blockSize !== 0)
     throw new CalibrantError(
       'SHAPE_MISMATCH',
-      `Tensor "${planned.name}" has rows of ${columns} elements, which ${type.name} blocks of ${type.blockSize} do not divide; ${typeForRow(type.name as BlockTypeName, columns)} would fit.`,
+      `Tensor "${planned.name}" has rows of ${columns} elements, which ${type.name} blocks of ${type.blockSize} do not divide; ${typeForRow(type.name, columns)} would fit.`,
       { tensor: planned.name },
     );
   return type;
 }
 
 async function fileMetadata(
-  { checkpoint, importance }: FormatInput,
+  { checkpoint, importance, recipe }: FormatInput,
   tensors: readonly (OutputTensor & { readonly type: { readonly name: string } })[],
   { pre, tokenizer, name, metadata: overrides }: GgufFormatOptions,
 ): Promise<GgufMetadata> {
@@ -133,6 +137,7 @@ async function fileMetadata(
   const read = readModelConfig(checkpoint.config, architecture, checkpoint.name);
   const config = { ...read, vocabSize: tensors.find((planned) => planned.name === 'token_embd.weight')?.shape[0] ?? read.vocabSize };
   const parameters = tensors.reduce((sum, { constant, shape }) => sum + (constant ? 0 : elementCount(shape)), 0);
+  const typed = tensors.map((tensor) => ({ ...tensor, type: tensor.type.name as BlockTypeName }));
   const entries: [string, GgufValue][] = [
     ['general.architecture', value.string(architecture.name)],
     ['general.type', value.string('model')],
@@ -143,7 +148,7 @@ async function fileMetadata(
       ? [['tokenizer.ggml.model', value.string('none')] as [string, GgufValue]]
       : await tokenizerKeys(checkpoint, config.vocabSize, pre)),
     ['general.quantization_version', value.u32(2)],
-    ['general.file_type', value.u32(fileType(tensors.map((tensor) => ({ ...tensor, type: tensor.type.name as BlockTypeName }))))],
+    ['general.file_type', value.u32(fileType(typed, schemeName(recipe)))],
   ];
   const metadata = new Map(entries);
   for (const [key, of] of [...metadataOverrides(overrides), ...importanceKeys(importance)]) {

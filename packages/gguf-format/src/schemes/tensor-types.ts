@@ -1,6 +1,8 @@
 import type { BlockScheme, FloatScheme, TensorScheme } from '@calibrant/core';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
+import { ggmlTypeNamed } from '../file/ggml-types.js';
 import { blockGrid } from '../grids/grids.js';
+import type { TypeName } from './mixture.js';
 
 const FLOATS: Readonly<Record<string, FloatScheme>> = {
   F32: { kind: 'float', dtype: 'f32' },
@@ -9,10 +11,19 @@ const FLOATS: Readonly<Record<string, FloatScheme>> = {
 };
 
 /** The grid of a GGUF type. */
-export function schemeOf(name: BlockTypeName): TensorScheme {
+export function schemeOf(name: BlockTypeName, needsImportance = false): TensorScheme {
   const { blockSize, blockBytes, encode, decode } = BLOCK_TYPES[name];
   const grid = blockGrid(name);
-  const block: BlockScheme = { kind: 'block', type: name, blockSize, blockBytes, encode, decode, ...(grid ? { grid } : {}) };
+  const block: BlockScheme = {
+    kind: 'block',
+    type: name,
+    blockSize,
+    blockBytes,
+    needsImportance,
+    encode,
+    decode,
+    ...(grid ? { grid } : {}),
+  };
   return FLOATS[name] ?? block;
 }
 
@@ -23,17 +34,36 @@ export function typeOfScheme(scheme: TensorScheme): (typeof BLOCK_TYPES)[BlockTy
   return Object.values(BLOCK_TYPES).find((type) => type.name.toLowerCase() === name.toLowerCase());
 }
 
-/** Whether llama.cpp would quantize a tensor at all: matrices named `weight` that are neither norms nor position tables. */
+/** Matrices that llama.cpp leaves alone because they are small or sensitive, whatever their family. */
+const LEFT_ALONE =
+  /_norm\.weight|ffn_gate_inp\.weight|ffn_gate_tid2eid|altup|laurel|per_layer_model_proj|ssm_conv1d|shortconv\.conv\.weight|time_mix_(first|[wva]\d|g[12]|decay_w\d|lerp_fused)\.weight|attn_rel_b\.weight|position_embd|token_types\.weight/;
+
+/** Whether llama.cpp would quantize a tensor at all: matrices of several rows named `weight` that are neither norms nor gates of experts nor positions. */
 export function isQuantizable({ name, shape }: { readonly name: string; readonly shape: readonly number[] }): boolean {
-  return shape.length >= 2 && name.endsWith('weight') && !/(_norm|ffn_gate_inp|position_embd|token_types)\.weight$/.test(name);
+  return shape.slice(0, -1).some((size) => size > 1) && name.endsWith('weight') && !LEFT_ALONE.test(name);
 }
 
-/** Where a type's blocks do not divide a row: llama.cpp's next choice of 32-blocks (for Q5_K it takes Q5_1, which is not here yet), then F16. */
-const FALLBACK: Partial<Record<BlockTypeName, BlockTypeName>> = { Q4_K: 'Q5_0', Q5_K: 'Q8_0', Q6_K: 'Q8_0' };
+/** Where a type's blocks do not divide a row: llama.cpp's next choice with smaller blocks; codebook types go to IQ4_NL. */
+const FALLBACK: Readonly<Record<string, TypeName>> = {
+  Q4_K: 'Q5_0',
+  Q5_K: 'Q5_1',
+  Q6_K: 'Q8_0',
+  Q2_0: 'Q4_0',
+  Q2_K: 'Q4_0',
+  Q3_K: 'Q4_0',
+  TQ1_0: 'Q4_0',
+  TQ2_0: 'Q4_0',
+};
 
-export function typeForRow(type: BlockTypeName, columns: number): BlockTypeName {
-  const fits = (name: BlockTypeName) => columns % BLOCK_TYPES[name].blockSize === 0;
+/** The type itself, its next choice, or F16 where that does not fit either. */
+export function typeForRow(type: TypeName, columns: number): TypeName {
+  const fits = (name: TypeName) => columns % blockSizeOf(name) === 0;
   if (fits(type)) return type;
-  const next = FALLBACK[type];
+  const next = FALLBACK[type] ?? (/^IQ\d/.test(type) ? 'IQ4_NL' : undefined);
   return next && fits(next) ? next : 'F16';
+}
+
+/** Elements per block of any type of ggml. */
+export function blockSizeOf(type: TypeName): number {
+  return ggmlTypeNamed(type)?.blockSize ?? 1;
 }
