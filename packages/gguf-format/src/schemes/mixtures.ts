@@ -43,7 +43,10 @@ const keysAndQueries = (to: TypeName): readonly Rule[] => [
   { of: 'query', to },
 ];
 
-/** Every mixture of llama-quantize, with the rules of ggml-org/llama.cpp of August 2026. */
+/**
+ * Every mixture of llama-quantize, with the rules of ggml-org/llama.cpp of August 2026. Of equally likely corrections of a misspelt name the first is
+ * offered, so the recommended mixture of a base stands first.
+ */
 export const MIXTURES: readonly Mixture[] = [
   {
     name: 'Q4_0',
@@ -115,17 +118,6 @@ export const MIXTURES: readonly Mixture[] = [
     ],
   },
   {
-    name: 'Q4_K_S',
-    fileType: 14,
-    description: '4.5-bit super-blocks, with Q6_K for the output and Q5_K for the first value and down projections',
-    base: 'Q4_K',
-    rules: [
-      { of: 'value', to: 'Q5_K', when: firstFew(4) },
-      { of: 'down', to: 'Q5_K', when: both(firstEighth, not(falcon)) },
-      expertsOutput,
-    ],
-  },
-  {
     name: 'Q4_K_M',
     fileType: 15,
     description: '4.5-bit super-blocks, with Q6_K for the output and half of the value and down projections',
@@ -138,7 +130,17 @@ export const MIXTURES: readonly Mixture[] = [
       expertsOutput,
     ],
   },
-  { name: 'Q5_K_S', fileType: 16, description: '5.5-bit super-blocks, with Q6_K for the output', base: 'Q5_K' },
+  {
+    name: 'Q4_K_S',
+    fileType: 14,
+    description: '4.5-bit super-blocks, with Q6_K for the output and Q5_K for the first value and down projections',
+    base: 'Q4_K',
+    rules: [
+      { of: 'value', to: 'Q5_K', when: firstFew(4) },
+      { of: 'down', to: 'Q5_K', when: both(firstEighth, not(falcon)) },
+      expertsOutput,
+    ],
+  },
   {
     name: 'Q5_K_M',
     fileType: 17,
@@ -149,6 +151,7 @@ export const MIXTURES: readonly Mixture[] = [
       { of: 'down', to: 'Q6_K', when: spread },
     ],
   },
+  { name: 'Q5_K_S', fileType: 16, description: '5.5-bit super-blocks, with Q6_K for the output', base: 'Q5_K' },
   { name: 'Q6_K', fileType: 18, description: '6-bit super-blocks of 256', base: 'Q6_K' },
   {
     name: 'IQ2_XXS',
