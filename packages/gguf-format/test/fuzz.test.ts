@@ -75,12 +75,8 @@ const EXTREMES = [
   31n,
   64n,
   255n,
-  2n ** 16n,
-  2n ** 30n,
-  2n ** 31n,
+  ...[16n, 30n, 31n, 53n, 63n].map((bits) => 2n ** bits),
   2n ** 32n - 1n,
-  2n ** 53n,
-  2n ** 63n,
   2n ** 64n - 1n,
 ];
 
@@ -146,14 +142,15 @@ function countingSource(bytes: Uint8Array): ByteSource & { most: number } {
   return source;
 }
 
+const REFUSALS: readonly string[] = ['CORRUPT_FILE', 'SHAPE_MISMATCH', 'UNSUPPORTED', 'NOT_FOUND'];
+
 /** The error of a piece of work; anything but a {@link CalibrantError} for a file that cannot be used is a failure. */
 async function refusal(work: Promise<unknown>): Promise<CalibrantError | undefined> {
   try {
     await work;
     return undefined;
   } catch (error) {
-    if (CalibrantError.isInstance(error) && ['CORRUPT_FILE', 'SHAPE_MISMATCH', 'UNSUPPORTED', 'NOT_FOUND'].includes(error.code))
-      return error;
+    if (CalibrantError.isInstance(error) && REFUSALS.includes(error.code)) return error;
     throw error;
   }
 }
