@@ -3,6 +3,13 @@
  * @module
  */
 
+export {
+  type ActivationGrid,
+  type ActivationScheme,
+  activationSchemeName,
+  type ExecutionPlan,
+  parseActivationScheme,
+} from './activation-scheme.js';
 export { type AffineGrid, affineTensor, affineValues, checkAffineLayer, checkBlockLayer, fitScheme, roundToGrid } from './affine-layer.js';
 export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';

@@ -1,3 +1,4 @@
+import type { ExecutionPlan } from './activation-scheme.js';
 import type { Tensor, TensorSpec } from './tensor.js';
 
 /** Bytes that can be read at any position: a file, a remote object, a buffer. */
@@ -48,5 +49,7 @@ export interface Checkpoint {
   text(file: string): Promise<string | undefined>;
   /** The names of the side files. */
   readonly files: readonly string[];
+  /** How its quantization means it to be run: grids of activations and of cached keys and values. */
+  readonly execution?: ExecutionPlan;
   close(): Promise<void>;
 }

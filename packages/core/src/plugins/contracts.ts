@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { ActivationGrid, ExecutionPlan } from '../activation-scheme.js';
 import type { Backend, BufferHandle } from '../backend.js';
 import type { ImportanceFiles, ImportanceOrigin } from '../importance.js';
 import type { ByteSource, Checkpoint, OutputFolder, TensorInfo } from '../io.js';
@@ -116,6 +117,8 @@ export interface FormatInput {
   readonly recipe: unknown;
   /** The importance matrix that the tensors are encoded with. */
   readonly importance?: ImportanceOrigin;
+  /** Grids of activations and cached keys and values that the output asks its readers to run with; static scales come later, by `writeActivation`. */
+  readonly execution?: ExecutionPlan;
 }
 
 export interface PlannedTensor extends OutputTensor {
@@ -130,6 +133,11 @@ export interface EncodedRows {
 
 export interface FormatWriter {
   write(tensor: PlannedTensor, part: EncodedRows): Promise<void>;
+  /** Static grids that calibration found: of a linear layer's input (by its weight's name), or of a block's keys or values. Before `finish`. */
+  writeActivation?(
+    of: { readonly linear: string } | { readonly block: number; readonly part: 'key' | 'value' },
+    grid: ActivationGrid,
+  ): Promise<void>;
   /** Writes what is left (headers, config, tokenizer) and closes the files. Returns the main files' names. */
   finish(): Promise<readonly string[]>;
   /** Closes the files; the caller removes them. */
