@@ -23,6 +23,8 @@ export {
   type WeightRef,
   weightsOf,
 } from './description.js';
+export { type FoldableInput, type FoldedLinear, foldableInputs } from './folds/foldable-inputs.js';
+export type { Predecessor } from './folds/predecessor.js';
 export { type GenerateOptions, generate } from './generation/generate.js';
 export { type ModelTextGenerator, textGenerator } from './generation/text-generator.js';
 export { attentionStep } from './kernels/attention-step.js';
