@@ -1,0 +1,143 @@
+/**
+ * What a report is made of: measurements only, no drawings. Everything but the model and its size may be missing, and the report leaves out what is.
+ * Saved beside the HTML as JSON, so that other programs and `compare` read the same figures.
+ */
+export interface ReportData {
+  readonly schema: 'calibrant-report/v1';
+  readonly model: ModelIdentity;
+  readonly size: SizeFigures;
+  /** ISO time at which it was measured. */
+  readonly made: string;
+  /** Versions of the packages that measured, by name. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** The recipe that made the model. */
+  readonly recipe?: unknown;
+  readonly calibration?: CalibrationFigures;
+  readonly quality?: QualityFigures;
+  readonly tasks?: readonly TaskFigures[];
+  /** One entry for each quantized weight, in the order of the model. */
+  readonly layers?: readonly LayerError[];
+  /** How far hidden states have drifted behind each block, `‖ĥ − h‖² / ‖h‖²`. */
+  readonly drift?: readonly number[];
+  readonly channels?: readonly ChannelMagnitudes[];
+  readonly ranges?: readonly ValueRanges[];
+  /** Other runs of the same model, for the plot of size against quality. */
+  readonly runs?: readonly RunFigures[];
+}
+
+export interface ModelIdentity {
+  readonly name: string;
+  /** The full-precision model: a Hub repository or the name of a folder. */
+  readonly base?: string;
+  readonly architecture?: string;
+  readonly parameters: number;
+  readonly files?: readonly { readonly name: string; readonly bytes: number; readonly sha256?: string }[];
+}
+
+export interface SizeFigures {
+  readonly bytes: number;
+  /** Over all tensors, those kept in floating point included. */
+  readonly bitsPerWeight: number;
+  readonly baseBytes?: number;
+  readonly baseBitsPerWeight?: number;
+}
+
+export interface CalibrationFigures {
+  readonly source: string;
+  readonly sequences: number;
+  readonly tokens: number;
+}
+
+export interface Estimate {
+  readonly value: number;
+  /** One standard error. */
+  readonly error: number;
+}
+
+/** Predictions on a held-out text. */
+export interface QualityFigures {
+  readonly text: { readonly name: string; readonly sha256?: string; readonly tokens: number };
+  readonly protocol: string;
+  readonly perplexity: Estimate;
+  readonly basePerplexity?: Estimate;
+  readonly divergence?: DivergenceFigures;
+  readonly calibration?: { readonly quantized: ReliabilityFigures; readonly base?: ReliabilityFigures };
+}
+
+/** `KL(base ‖ quantized)` in nats, over all scored tokens. */
+export interface DivergenceFigures {
+  readonly mean: Estimate;
+  readonly median: number;
+  readonly p90?: number;
+  readonly p95?: number;
+  readonly p99: number;
+  readonly p999?: number;
+  readonly max: number;
+  /** Fraction of positions at which both models find the same token most likely. */
+  readonly sameTop: Estimate;
+  /** Counts of tokens by their divergence: bin i is `[edges[i], edges[i + 1])`. */
+  readonly histogram?: { readonly edges: readonly number[]; readonly counts: readonly number[] };
+}
+
+/** How well the confidence of predictions fits how often they are right. */
+export interface ReliabilityFigures {
+  /** Expected calibration error of equally wide bins (Naeini et al. 2015), 0 to 1. */
+  readonly ece: number;
+  readonly adaptiveEce?: number;
+  readonly brier?: number;
+  readonly bins: readonly { readonly confidence: number; readonly accuracy: number; readonly count: number }[];
+}
+
+export interface TaskFigures {
+  readonly name: string;
+  readonly metric: string;
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  readonly items: number;
+  readonly base?: { readonly value: number; readonly low: number; readonly high: number };
+}
+
+export interface LayerError {
+  /** Name of the weight in the checkpoint. */
+  readonly name: string;
+  /** Index of its block; absent for the embedding and the output projection. */
+  readonly block?: number;
+  /** What it is in its block: `q_proj`, `down_proj`. */
+  readonly role: string;
+  /** The grid that it is stored on. */
+  readonly scheme: string;
+  /** `‖ŵ − w‖² / ‖w‖²` */
+  readonly weightError: number;
+  /** `‖x (ŵ − w)ᵀ‖² / ‖x wᵀ‖²` over the inputs that the full-precision model has there. */
+  readonly outputError?: number;
+}
+
+/** Largest magnitude of each input channel of a layer. Wide layers are thinned: each value then stands for the largest of `channelsPerValue`. */
+export interface ChannelMagnitudes {
+  readonly name: string;
+  readonly block?: number;
+  readonly before: readonly number[];
+  readonly after?: readonly number[];
+  readonly channelsPerValue: number;
+}
+
+/** The values that flow into a layer, and where calibrators would clip them. */
+export interface ValueRanges {
+  readonly name: string;
+  readonly edges: readonly number[];
+  readonly counts: readonly number[];
+  readonly marks: readonly { readonly calibrator: string; readonly low: number; readonly high: number }[];
+}
+
+/** One run in a comparison. */
+export interface RunFigures {
+  readonly name: string;
+  readonly bytes: number;
+  readonly bitsPerWeight: number;
+  readonly meanKl?: Estimate;
+  readonly perplexity?: Estimate;
+  readonly sameTop?: Estimate;
+  /** The run that the report is about. */
+  readonly here?: boolean;
+}

@@ -1,0 +1,54 @@
+import type { Estimate, ReportData, TaskFigures } from '../data.js';
+import { percent } from '../plots/draw.js';
+import { megabytes } from '../summary.js';
+import { htmlTable } from './table.js';
+
+/** Size and predictions, full precision beside quantized. */
+export function qualityTable({ size, quality }: ReportData): string {
+  const rows: string[][] = [
+    ['size', size.baseBytes === undefined ? '–' : megabytes(size.baseBytes), megabytes(size.bytes)],
+    ['bits per weight', size.baseBitsPerWeight === undefined ? '–' : size.baseBitsPerWeight.toFixed(2), size.bitsPerWeight.toFixed(2)],
+  ];
+  if (quality) {
+    const { perplexity, basePerplexity, divergence, calibration } = quality;
+    rows.push(['perplexity', basePerplexity ? estimate(basePerplexity, 4) : '–', estimate(perplexity, 4)]);
+    if (divergence)
+      rows.push(
+        ['mean KL divergence, nats', '0', estimate(divergence.mean, 5)],
+        [
+          'KL divergence: median / 99 % / largest',
+          '0',
+          [divergence.median, divergence.p99, divergence.max].map((value) => value.toPrecision(3)).join(' / '),
+        ],
+        ['same most likely token', '100 %', `${percent(divergence.sameTop.value)} ± ${percent(divergence.sameTop.error)}`],
+      );
+    if (calibration) {
+      const of = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(4));
+      rows.push(
+        ['expected calibration error', of(calibration.base?.ece), of(calibration.quantized.ece)],
+        ['Brier score', of(calibration.base?.brier), of(calibration.quantized.brier)],
+      );
+    }
+  }
+  return htmlTable(
+    quality
+      ? `On ${quality.text.name}, ${quality.protocol}, ${quality.text.tokens.toLocaleString('en')} tokens; ± one standard error`
+      : 'Sizes',
+    ['', 'full precision', 'quantized'],
+    rows,
+  );
+}
+
+export function tasksTable(tasks: readonly TaskFigures[]): string {
+  const interval = ({ value, low, high }: { value: number; low: number; high: number }) =>
+    `${percent(value)} (${percent(low)} – ${percent(high)})`;
+  return htmlTable(
+    'Score with its 95 % interval',
+    ['task', 'metric', 'items', 'full precision', 'quantized'],
+    tasks.map((task) => [task.name, task.metric, String(task.items), task.base ? interval(task.base) : '–', interval(task)]),
+  );
+}
+
+function estimate({ value, error }: Estimate, digits: number): string {
+  return `${value.toFixed(digits)} ± ${error.toFixed(digits)}`;
+}

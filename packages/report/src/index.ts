@@ -1,0 +1,20 @@
+/**
+ * What quantization cost: one HTML file, a model card, JSON, and advice.
+ * @module
+ */
+
+export type { Advice } from './advice/advice.js';
+export { advise } from './advice/advise.js';
+export { COMPARISON_HEAD, comparisonRows, comparisonWarnings, renderComparison, runOf } from './compare.js';
+export type * from './data.js';
+export { renderHtml } from './html/render-html.js';
+export { modelCard } from './markdown/model-card.js';
+export { channelMagnitudes } from './plots/channel-magnitudes.js';
+export { clippingHistogram } from './plots/clipping-histogram.js';
+export type { Drawing } from './plots/draw.js';
+export { errorHeatMap } from './plots/error-heat-map.js';
+export { klDistribution } from './plots/kl-distribution.js';
+export { reliabilityDiagram } from './plots/reliability-diagram.js';
+export { paretoFront, sizeQualityPlot } from './plots/size-quality.js';
+export { parseReport } from './read-report.js';
+export { summarize } from './summary.js';

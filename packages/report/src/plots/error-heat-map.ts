@@ -1,0 +1,43 @@
+import * as Plot from '@observablehq/plot';
+import type { LayerError } from '../data.js';
+import { type Drawing, draw, percent } from './draw.js';
+
+/** The error of every layer as a cell, blocks from left to right. Layers outside blocks are in the table alone. */
+export function errorHeatMap(layers: readonly LayerError[]): Drawing | undefined {
+  const inBlocks = layers.filter(({ block }) => block !== undefined);
+  if (inBlocks.length === 0) return undefined;
+  const measured = inBlocks.every(({ outputError }) => outputError !== undefined) ? 'outputs' : 'weights';
+  const cells = inBlocks.map((layer) => ({ ...layer, error: (measured === 'outputs' ? layer.outputError : layer.weightError) as number }));
+  const roles = [...new Set(cells.map(({ role }) => role))];
+  const blocks = 1 + Math.max(...cells.map(({ block }) => block as number));
+  const worst = cells.reduce((a, b) => (b.error > a.error ? b : a));
+  const positive = cells.map(({ error }) => error).filter((error) => error > 0);
+  const domain = positive.length > 0 ? [Math.min(...positive), Math.max(...positive)] : [1e-6, 1];
+  return draw(
+    {
+      title: measured === 'outputs' ? 'Relative error of each layer’s output' : 'Relative error of each layer’s weights',
+      description: `${cells.length} layers in ${blocks} blocks. The largest error is ${percent(worst.error)} in ${worst.name}; the mean is ${percent(cells.reduce((sum, { error }) => sum + error, 0) / cells.length)}.`,
+    },
+    {
+      height: 60 + 26 * roles.length,
+      marginLeft: 12 + 7 * Math.max(...roles.map(({ length }) => length)),
+      padding: 0.06,
+      x: {
+        label: 'block →',
+        domain: Array.from({ length: blocks }, (_, i) => i),
+        tickFormat: (i: number) => (i % Math.ceil(blocks / 24) === 0 ? String(i) : ''),
+        tickSize: 0,
+      },
+      y: { label: null, domain: roles, tickSize: 0 },
+      color: { type: 'log', scheme: 'YlOrRd', domain: domain[0] < domain[1] ? domain : [domain[0] / 2, domain[1]] },
+      marks: [
+        Plot.cell(cells, {
+          x: 'block',
+          y: 'role',
+          fill: (d: (typeof cells)[number]) => Math.max(d.error, domain[0]),
+          title: (d: (typeof cells)[number]) => `${d.name}\n${d.scheme}\nerror ${percent(d.error)}`,
+        }),
+      ],
+    },
+  );
+}

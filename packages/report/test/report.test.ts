@@ -1,0 +1,150 @@
+import {
+  advise,
+  comparisonWarnings,
+  modelCard,
+  parseReport,
+  type ReportData,
+  renderComparison,
+  renderHtml,
+  runOf,
+  summarize,
+} from '@calibrant/report';
+import { describe, expect, it } from '@jest/globals';
+import { sampleData } from './sample-data.js';
+
+const bare: ReportData = {
+  schema: 'calibrant-report/v1',
+  model: { name: 'm', parameters: 10 },
+  size: { bytes: 5, bitsPerWeight: 4 },
+  made: '2026-11-25T10:00:00.000Z',
+  versions: {},
+};
+
+describe('the HTML report', () => {
+  it('names in it are text, never elements', () => {
+    const html = renderHtml(sampleData());
+    expect(html).not.toContain('<b>&"quoted"</b>');
+    expect(html).toContain('model &lt;b&gt;&amp;&quot;quoted&quot;&lt;/b&gt;');
+    expect(html.slice(html.indexOf('calibrant-report">'))).not.toContain('<b>');
+  });
+
+  it('asks for nothing outside and runs no script', () => {
+    const html = renderHtml(sampleData());
+    expect(html).not.toMatch(/(?:src|href)="(?!data:|#)/);
+    expect(html.match(/<script[^>]*>/g)).toEqual(['<script type="application/json" id="calibrant-report">']);
+  });
+
+  it('carries its own figures as JSON', () => {
+    const json = /id="calibrant-report">([\s\S]*?)<\/script>/.exec(renderHtml(sampleData()))![1];
+    expect(parseReport(json, 'report.html')).toEqual(JSON.parse(JSON.stringify(sampleData())));
+  });
+
+  it('leaves out what was not measured', () => {
+    const html = renderHtml(bare);
+    expect(html).not.toContain('<svg');
+    expect(html).not.toMatch(/undefined|NaN/);
+    expect(html).toContain('Its quality was not measured.');
+  });
+});
+
+describe('the summary', () => {
+  it('is one sentence or two with size, grid, method and loss', () => {
+    expect(summarize(sampleData())).toBe(
+      'int4-g128-asym by rtn: 2.60 MB (4.96 bits per weight), 3.23 times smaller than org/model. Its predictions differ noticeably from full precision: perplexity 24.60 → 26.10, mean KL divergence 0.0712 nats, the same most likely token at 88.1 % of positions.',
+    );
+  });
+});
+
+describe('advice', () => {
+  const findings = (data: ReportData) => advise(data).map(({ finding }) => finding);
+
+  it('names the layer that carries most of the error, and the option that keeps it', () => {
+    const found = advise(sampleData()).find(({ finding }) => finding.startsWith('A few layers'))!;
+    expect(found.next!.options).toContain('--keep model.layers.3.down_proj.weight');
+  });
+
+  it('sends round-to-nearest at 4 bits to calibration, and a calibrated run nowhere', () => {
+    expect(findings(sampleData())[0]).toContain('Rounding to nearest at 4 bits');
+    const calibrated = { ...sampleData(), recipe: { quantizer: 'gptq', scheme: 'int4-g128-asym' } };
+    expect(findings(calibrated).join()).not.toContain('Rounding to nearest');
+  });
+
+  it('sees small calibration sets, worse confidence, and heavy tails only where they are', () => {
+    expect(findings(sampleData()).join('\n')).toMatch(/calibration set is small[\s\S]*confidence fits[\s\S]*few tokens/);
+    expect(findings({ ...sampleData(), calibration: { source: 'file', sequences: 256, tokens: 131072 } }).join()).not.toContain('small');
+  });
+
+  it('sees outlier channels that a transform left, not those that it removed', () => {
+    const [channel] = sampleData().channels!;
+    expect(findings({ ...bare, channels: [{ ...channel, after: channel.before }] }).join()).toContain('far larger than the rest');
+    expect(findings({ ...bare, channels: [channel] })).toEqual([]);
+  });
+
+  it('offers a smaller file when almost nothing was lost', () => {
+    const quality = { ...sampleData().quality!, calibration: undefined as never };
+    const mean = { value: 0.0005, error: 0.00001 };
+    const lossless = {
+      ...bare,
+      size: { bytes: 8, bitsPerWeight: 8.5 },
+      quality: { ...quality, divergence: { ...quality.divergence!, mean } },
+    };
+    expect(findings(lossless).join()).toContain('room for a smaller file');
+  });
+
+  it('says nothing without measurements', () => expect(advise(bare)).toEqual([]));
+});
+
+describe('the model card', () => {
+  const card = modelCard(sampleData());
+
+  it('begins with the fields that the Hub reads', () => {
+    expect(card.split('\n').slice(0, 9)).toEqual([
+      '---',
+      'base_model: org/model',
+      'base_model_relation: quantized',
+      'tags:',
+      '- quantized',
+      '- calibrant',
+      '- llama',
+      'quantized_by: calibrant',
+      '---',
+    ]);
+  });
+
+  it('has the measured figures, the recipe and the known limits', () => {
+    expect(card).toContain('| mean KL divergence (nats) | 0 | 0.071200 ± 0.002000 |');
+    expect(card).toContain('"name": "int4-g128-asym"');
+    expect(card).toContain('## Known limits');
+  });
+
+  it('names no base on the Hub that is a folder', () => {
+    const local = { ...sampleData(), model: { ...sampleData().model, base: 'my-model' } };
+    expect(modelCard(local)).not.toContain('base_model:');
+  });
+});
+
+describe('comparison', () => {
+  it('shows all runs, smallest first', () => {
+    const html = renderComparison(sampleData().runs!);
+    expect([...html.matchAll(/<th scope="row">([^<]+)/g)].map(([, name]) => name)).toEqual(['int4-g128-asym', 'worse', 'Q8_0']);
+  });
+
+  it('warns when texts or protocols differ, or nothing was measured', () => {
+    const data = sampleData();
+    const other = { ...data, quality: { ...data.quality!, protocol: 'strided', text: { name: 'b', tokens: 1 } } };
+    expect(comparisonWarnings([data, data])).toEqual([]);
+    expect(comparisonWarnings([data, other, bare]).join(' ')).toMatch(
+      /no measured quality[\s\S]*different texts[\s\S]*different protocols/,
+    );
+  });
+
+  it('takes a run from a report', () => {
+    expect(runOf(sampleData(), 'here')).toMatchObject({ name: 'here', bytes: 2_600_000, meanKl: { value: 0.0712 } });
+  });
+});
+
+describe('reading a report', () => {
+  it.each(['', '{}', '[]', 'null', '{"schema":"calibrant-report/v2"}'])('refuses %j by the name of the file', (text) => {
+    expect(() => parseReport(text, 'some.json')).toThrow(/some\.json/);
+  });
+});

@@ -1,0 +1,90 @@
+import { createRng } from '@calibrant/core';
+import type { ChannelMagnitudes, LayerError, ReliabilityFigures, ReportData } from '@calibrant/report';
+
+const ROLES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+
+/** Invented figures in the form of real ones: every part of a report, with names that try to break out of HTML. */
+export function sampleData(): ReportData {
+  const rng = createRng(7);
+  const layers: LayerError[] = Array.from({ length: 8 * ROLES.length }, (_, i) => {
+    const [block, role] = [Math.floor(i / ROLES.length), ROLES[i % ROLES.length]];
+    const weightError = 0.002 + 0.004 * rng.uniform() + (role === 'down_proj' && block === 3 ? 0.2 : 0);
+    return {
+      name: `model.layers.${block}.${role}.weight`,
+      block,
+      role,
+      scheme: 'int4-g128-asym',
+      weightError,
+      outputError: weightError * 1.5,
+    };
+  });
+  const reliability = (shift: number): ReliabilityFigures => ({
+    ece: 0.01 + Math.abs(shift),
+    brier: 0.61,
+    bins: Array.from({ length: 15 }, (_, i) => ({
+      confidence: (i + 0.5) / 15,
+      accuracy: Math.min(1, Math.max(0, (i + 0.5) / 15 - shift)),
+      count: 1500 - 90 * i,
+    })),
+  });
+  const magnitudes = (outlier: number) => Array.from({ length: 128 }, (_, c) => (c === 17 ? outlier : 0.5 + rng.uniform()));
+  const channels: ChannelMagnitudes = {
+    name: 'model.layers.0.self_attn.q_proj.weight',
+    block: 0,
+    before: magnitudes(60),
+    after: magnitudes(3),
+    channelsPerValue: 1,
+  };
+  const edges = Array.from({ length: 65 }, (_, i) => -8 + i / 4);
+  const klEdges = Array.from({ length: 41 }, (_, i) => 10 ** (-6 + i / 6));
+  return {
+    schema: 'calibrant-report/v1',
+    model: { name: 'model <b>&"quoted"</b>', base: 'org/model', architecture: 'llama', parameters: 4_196_608 },
+    size: { bytes: 2_600_000, bitsPerWeight: 4.96, baseBytes: 8_393_216, baseBitsPerWeight: 16 },
+    made: '2026-11-25T10:00:00.000Z',
+    versions: { '@calibrant/eval': '0.1.0' },
+    recipe: { quantizer: { name: 'rtn', options: {} }, scheme: { name: 'int4-g128-asym', options: {} }, transforms: [] },
+    calibration: { source: 'file', sequences: 64, tokens: 32768 },
+    quality: {
+      text: { name: 'held-out.txt', sha256: 'a'.repeat(64), tokens: 20000 },
+      protocol: 'windowed-512',
+      perplexity: { value: 26.1, error: 0.4 },
+      basePerplexity: { value: 24.6, error: 0.4 },
+      divergence: {
+        mean: { value: 0.0712, error: 0.002 },
+        median: 0.031,
+        p99: 0.8,
+        max: 4.2,
+        sameTop: { value: 0.881, error: 0.002 },
+        histogram: {
+          edges: klEdges,
+          counts: klEdges.slice(1).map((edge) => Math.round(2000 * Math.exp(-((Math.log10(edge) + 1.6) ** 2)))),
+        },
+      },
+      calibration: { quantized: reliability(0.04), base: reliability(0.005) },
+    },
+    tasks: [
+      { name: 'my-task', metric: 'accuracy', value: 0.61, low: 0.57, high: 0.65, items: 500, base: { value: 0.64, low: 0.6, high: 0.68 } },
+    ],
+    layers,
+    drift: Array.from({ length: 8 }, (_, i) => 0.002 * (i + 1)),
+    channels: [channels],
+    ranges: [
+      {
+        name: 'model.layers.0.mlp.down_proj.weight',
+        edges,
+        counts: edges.slice(1).map((edge) => Math.round(1e5 * Math.exp(-(edge ** 2) / 2)) + (edge > 7 ? 4 : 0)),
+        marks: [
+          { calibrator: 'minmax', low: -7.9, high: 7.9 },
+          { calibrator: 'percentile', low: -3.1, high: 3.1 },
+          { calibrator: 'mse', low: -4, high: 4 },
+        ],
+      },
+    ],
+    runs: [
+      { name: 'Q8_0', bytes: 4_500_000, bitsPerWeight: 8.5, meanKl: { value: 0.0004, error: 0.00001 } },
+      { name: 'int4-g128-asym', bytes: 2_600_000, bitsPerWeight: 4.96, meanKl: { value: 0.0712, error: 0.002 }, here: true },
+      { name: 'worse', bytes: 3_000_000, bitsPerWeight: 5.5, meanKl: { value: 0.2, error: 0.004 } },
+    ],
+  };
+}
