@@ -51,7 +51,7 @@ function checkApp(app) {
 
 function importsOf(text) {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
-  return [...code.matchAll(/(?:from|import)\s*\(?\s*'([^'\n]+)'/g)].map(([, specifier]) => specifier);
+  return [...code.matchAll(/(?<!['\w])(?:from|import)\s*\(?\s*'([^'\n]+)'/g)].map(([, specifier]) => specifier);
 }
 
 function packageOf(specifier) {
