@@ -87,6 +87,24 @@ describe('the plan of a file', () => {
     expect(outputs.get('token_embd.weight')?.shape).toEqual([3, 64]);
   });
 
+  it.each([
+    ['language_model.model.', 'vision_tower.patch.weight'],
+    ['model.language_model.', 'model.vision_tower.patch.weight'],
+  ])('holds the text model of a multimodal Gemma 3 alone: %s', async (prefix, image) => {
+    const { config, tensors } = await formula('gemma3');
+    const inside = new Map([...tensors].map(([name, value]) => [name.replace(/^model\./, prefix), value]));
+    inside.set(image, tensor('f32', [1], new Float32Array(1)));
+    const { model_type: _text, eos_token_id, ...text } = config;
+    const multimodal = { model_type: 'gemma3', eos_token_id, text_config: text };
+    const [expected, found] = [await throughFile(config, tensors), await throughFile(multimodal, inside)];
+    expect(found.file.metadata).toEqual(expected.file.metadata);
+    expect([...found.file.tensors.values()]).toEqual([...expected.file.tensors.values()]);
+    expect(found.checkpoint.config).toEqual(expected.checkpoint.config);
+    const name = 'model.layers.1.mlp.up_proj.weight';
+    expect(await found.checkpoint.read(name)).toEqual(await expected.checkpoint.read(name));
+    await expect(outputsOf({ model_type: 'gemma3' }, inside)).rejects.toThrow(/must describe its text model in "text_config"/);
+  });
+
   it('gives runtimes that want a head the tied embedding again', async () => {
     const { config, tensors } = await formula('olmo2', { tie_word_embeddings: true });
     tensors.delete('lm_head.weight');

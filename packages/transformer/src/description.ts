@@ -159,6 +159,9 @@ export type RopeScaling =
       readonly attentionFactor: number;
     };
 
+/** Starts of tensor names by the usual ones. */
+export type OtherPrefixes = Readonly<Record<string, string>>;
+
 /**
  * A model as data: embedding → blocks → head. What differs between architectures is written here, not coded in the runtime.
  * Blocks are lists of steps, so that a layer may differ from its neighbours (sliding windows, layers without positions).
@@ -183,8 +186,8 @@ export interface ArchitectureDescription {
   readonly head: HeadDescription;
   readonly bosTokenId?: number;
   readonly eosTokenIds: readonly number[];
-  /** The start of tensor names that some checkpoints leave out (`transformer.` of GPT-2 and Bloom). */
-  readonly optionalPrefix?: string;
+  /** Starts of tensor names, and what some checkpoints have in their place (nothing for `transformer.` of GPT-2 and Bloom). */
+  readonly otherPrefixes?: OtherPrefixes;
 }
 
 /** The steps between the last block and the output projection (value `hidden` in, last output out), then the projection to logits. */

@@ -15,6 +15,7 @@ export {
   linearSteps,
   type MixtureStep,
   type NormStep,
+  type OtherPrefixes,
   type RopeDescription,
   type RopeScaling,
   type Step,

@@ -102,6 +102,9 @@ describe('a multimodal Gemma 3', () => {
     const backend = createReferenceBackend();
     const model = openTransformer(memoryCheckpoint('multimodal', config, inside), backend);
     expect(toF32(await model.logits(ids))).toEqual(toF32(await openTransformer(checkpoint, backend).logits(ids)));
+    const newer = new Map([...weights].map(([name, value]) => [name.replace(/^model\./, 'model.language_model.'), value]));
+    const again = openTransformer(memoryCheckpoint('saved anew', config, newer), backend);
+    expect(toF32(await again.logits(ids))).toEqual(toF32(await model.logits(ids)));
     expect(model.description).toMatchObject({ name: 'gemma3', bosTokenId: 1, eosTokenIds: [2] });
     const small = { hidden_size: 64, intermediate_size: 96, num_hidden_layers: 1 };
     expect(describeConfig({ model_type: 'gemma3', text_config: small })).toMatchObject({ heads: 8, kvHeads: 4, vocabSize: 262208 });

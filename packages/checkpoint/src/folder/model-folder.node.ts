@@ -44,7 +44,7 @@ export async function openModelFolder(path: string, { name = path }: ModelFolder
   };
   const config = parseConfig(path, await text('config.json'));
   if (!entries.includes(INDEX_FILE) && !entries.includes('model.safetensors')) throw missingWeights(path, entries);
-  const { shards, tensors, entryOf } = await openShards(path, entries);
+  const { shards, tensors, entryOf } = await openShards(path, entries, config);
 
   return {
     name,

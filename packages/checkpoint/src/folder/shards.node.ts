@@ -5,6 +5,7 @@ import { fileError } from '../files/file-error.node.js';
 import { fileSource } from '../files/file-source.node.js';
 import { readSafetensorsHeader, type SafetensorsEntry } from '../safetensors/header.js';
 import { INDEX_FILE, parseSafetensorsIndex } from '../safetensors/index-file.js';
+import { splitExperts } from './fused-experts.js';
 
 /** The safetensors files of a folder, opened and checked against each other. */
 export interface Shards {
@@ -17,8 +18,9 @@ export interface Shards {
  * Opens `model.safetensors`, or every shard that the index names, and checks that each tensor is where the index says.
  *
  * @param entries the names of the files in the folder
+ * @param config config.json, whose model type tells the names of experts
  */
-export async function openShards(folder: string, entries: readonly string[]): Promise<Shards> {
+export async function openShards(folder: string, entries: readonly string[], config: Readonly<Record<string, unknown>>): Promise<Shards> {
   const index = entries.includes(INDEX_FILE) ? await readIndex(folder) : undefined;
   const names = index ? [...new Set(index.values())].sort() : ['model.safetensors'];
   const missing = names.filter((name) => !entries.includes(name));
@@ -45,13 +47,14 @@ export async function openShards(folder: string, entries: readonly string[]): Pr
     await Promise.all(shards.map((shard) => shard.close()));
     throw error;
   }
+  const offered = splitExperts(located, config);
   const tensors = new Map(
-    [...located].map(([name, { entry, file }]): [string, TensorInfo] => [
+    [...offered].map(([name, { entry, file }]): [string, TensorInfo] => [
       name,
       { name, dtype: entry.dtype, shape: entry.shape, bytes: entry.bytes, file },
     ]),
   );
-  return { shards, tensors, entryOf: (tensor) => located.get(tensor) };
+  return { shards, tensors, entryOf: (tensor) => offered.get(tensor) };
 }
 
 async function readIndex(folder: string): Promise<Map<string, string>> {

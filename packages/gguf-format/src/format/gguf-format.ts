@@ -8,6 +8,7 @@ import { architectureOfModelType } from '../models/architectures.js';
 import { readModelConfig } from '../models/model-config.js';
 import { modelKeys, sizeLabel } from '../models/model-keys.js';
 import { compareTensorNames } from '../models/tensor-names.js';
+import { textModel } from '../models/text-model.js';
 import { isQuantizable, schemeOf, typeForRow, typeOfScheme } from '../schemes/tensor-types.js';
 import { tokenizerKeys, vocabularyRows } from '../tokenizer/tokenizer-keys.js';
 import { fileType } from './file-type.js';
@@ -42,8 +43,8 @@ const options = z.strictObject({
 export type GgufFormatOptions = z.output<typeof options>;
 
 /**
- * The GGUF format, version 3: one file with weights, sizes, tokenizer and chat template that llama.cpp loads. Converts checkpoints of the
- * Llama, Mistral, Qwen2, Qwen3 and SmolLM2/3 families; reads such files back as checkpoints in f32.
+ * The GGUF format, version 3: one file with weights, sizes, tokenizer and chat template that llama.cpp loads. Converts checkpoints of
+ * llama.cpp's architectures in the README's table; reads such files back as checkpoints in f32.
  *
  * @see https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  * @example
@@ -63,7 +64,8 @@ export function ggufFormat() {
       return `GGUF has no type for ${scheme.kind === 'affine' ? 'integer grids with free group sizes' : `"${scheme.kind === 'block' ? scheme.type : scheme.dtype}"`}; choose one of ${Object.keys(BLOCK_TYPES).join(', ')} or a mixture such as Q4_K_M.`;
     },
     async outputs({ checkpoint }, { tokenizer }) {
-      return ggufOutputs(checkpoint, tokenizer === 'none' ? undefined : await vocabularyRows(checkpoint));
+      const text = textModel(checkpoint);
+      return ggufOutputs(text, tokenizer === 'none' ? undefined : await vocabularyRows(text));
     },
     floatScheme(tensor, facts, { floatType }) {
       if (!isQuantizable(tensor)) return schemeOf('F32');
@@ -129,10 +131,11 @@ function storedType(planned: PlannedTensor) {
 }
 
 async function fileMetadata(
-  { checkpoint, importance, recipe }: FormatInput,
+  { checkpoint: source, importance, recipe }: FormatInput,
   tensors: readonly (OutputTensor & { readonly type: { readonly name: string } })[],
   { pre, tokenizer, name, metadata: overrides }: GgufFormatOptions,
 ): Promise<GgufMetadata> {
+  const checkpoint = textModel(source);
   const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
   const read = readModelConfig(checkpoint.config, architecture, checkpoint.name);
   const config = { ...read, vocabSize: tensors.find((planned) => planned.name === 'token_embd.weight')?.shape[0] ?? read.vocabSize };

@@ -32,6 +32,9 @@ const ARCHITECTURES: readonly GgufArchitecture[] = [
 /** Model types that llama.cpp cannot run at all. */
 const WITHOUT_GGUF = ['opt'];
 
+/** `gemma3` by way of its text model. */
+const SUPPORTED = [...ARCHITECTURES.flatMap(({ modelTypes }) => modelTypes), 'gemma3'];
+
 /** @throws CalibrantError `UNSUPPORTED` that lists what is supported. */
 export function architectureOfModelType(modelType: unknown, model: string): GgufArchitecture {
   const found = ARCHITECTURES.find(({ modelTypes }) => modelTypes.includes(String(modelType)));
@@ -39,10 +42,7 @@ export function architectureOfModelType(modelType: unknown, model: string): Gguf
   const reason = WITHOUT_GGUF.includes(String(modelType))
     ? `GGUF has no architecture for checkpoints of type "${modelType}", because llama.cpp cannot run them; choose another format, such as safetensors.`
     : `checkpoints of type "${String(modelType)}" cannot be converted to GGUF here.`;
-  throw new CalibrantError(
-    'UNSUPPORTED',
-    `${model}: ${reason} Supported model types: ${ARCHITECTURES.flatMap(({ modelTypes }) => modelTypes).join(', ')}.`,
-  );
+  throw new CalibrantError('UNSUPPORTED', `${model}: ${reason} Supported model types: ${SUPPORTED.join(', ')}.`);
 }
 
 /** @throws CalibrantError `UNSUPPORTED` that lists what is supported. */

@@ -1,6 +1,7 @@
 import { CalibrantError } from '@calibrant/core';
 import type { Arrangement, GgufArchitecture, TensorRule } from './architecture.js';
 import type { Json } from './model-config.js';
+import { textName } from './text-model.js';
 
 /** Tensors of checkpoints that are computed from the config when a model runs. */
 const RECOMPUTED = /\.(attention|attn)\.(masked_bias|bias)$|\.rotary_emb\.inv_freq$/;
@@ -51,7 +52,8 @@ export function tensorNames(architecture: GgufArchitecture, config: Json): Tenso
   return {
     place(source) {
       if (RECOMPUTED.test(source)) return undefined;
-      const found = placeOf(source) ?? (optionalPrefix === undefined ? undefined : placeOf(optionalPrefix + source));
+      const name = textName(source);
+      const found = placeOf(name) ?? (optionalPrefix === undefined ? undefined : placeOf(optionalPrefix + name));
       if (found) return found;
       throw new CalibrantError(
         'UNSUPPORTED',

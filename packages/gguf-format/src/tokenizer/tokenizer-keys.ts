@@ -23,7 +23,7 @@ export async function tokenizerKeys(checkpoint: Checkpoint, vocabSize: number, p
   if (text === undefined)
     throw new CalibrantError(
       'NOT_FOUND',
-      `${file} is missing: a GGUF file holds its tokenizer. Save the tokenizer with the model as tokenizer.json.`,
+      `${file} is missing: a GGUF file holds its tokenizer. Save the tokenizer with the model as tokenizer.json, or set the format's option "tokenizer" to "none" in the recipe.`,
       {
         file,
       },

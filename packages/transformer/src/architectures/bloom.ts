@@ -54,7 +54,7 @@ function describeBloom(raw: Readonly<Record<string, unknown>>): ArchitectureDesc
       name: 'lm_head.weight',
       tied: config.flag('tie_word_embeddings', true),
     },
-    optionalPrefix: 'transformer.',
+    otherPrefixes: { 'transformer.': '' },
   });
 }
 

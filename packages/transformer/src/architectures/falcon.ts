@@ -37,7 +37,7 @@ function describeFalcon(raw: Readonly<Record<string, unknown>>): ArchitectureDes
       name: 'lm_head.weight',
       tied: config.flag('tie_word_embeddings', true),
     },
-    optionalPrefix: 'transformer.',
+    otherPrefixes: { 'transformer.': '' },
   });
 }
 

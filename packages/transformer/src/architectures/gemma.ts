@@ -1,5 +1,5 @@
 import { CalibrantError } from '@calibrant/core';
-import type { ArchitectureDescription, RopeDescription, Step } from '../description.js';
+import type { ArchitectureDescription, OtherPrefixes, RopeDescription, Step } from '../description.js';
 import { attention } from './parts/attention.js';
 import { type ConfigReader, readConfig } from './parts/config-reader.js';
 import { describeModel } from './parts/describe-model.js';
@@ -22,13 +22,19 @@ interface GemmaTraits {
   readonly pattern: number;
   /** Stands before all tensor names of a text model inside a multimodal one. */
   readonly prefix?: string;
+  readonly otherPrefixes?: OtherPrefixes;
 }
 
 const GEMMA: GemmaTraits = { name: 'gemma', sandwich: false, headNorms: false, softcaps: {}, pattern: 0 };
 const GEMMA2: GemmaTraits = { name: 'gemma2', sandwich: true, headNorms: false, softcaps: { attention: 50, logits: 30 }, pattern: 2 };
 const GEMMA3: GemmaTraits = { name: 'gemma3_text', sandwich: true, headNorms: true, softcaps: {}, pattern: 6 };
 
-const GEMMA3_MULTIMODAL: GemmaTraits = { ...GEMMA3, name: 'gemma3', prefix: 'language_model.' };
+const GEMMA3_MULTIMODAL: GemmaTraits = {
+  ...GEMMA3,
+  name: 'gemma3',
+  prefix: 'language_model.',
+  otherPrefixes: { 'language_model.model.': 'model.language_model.', 'language_model.lm_head.': 'lm_head.' },
+};
 
 /** The text model inside a multimodal Gemma 3, whose `text_config` leaves out what the 4B model has in common with its config class. */
 function describeGemma3(raw: Readonly<Record<string, unknown>>): ArchitectureDescription {
@@ -78,6 +84,7 @@ function describeGemma(traits: GemmaTraits, raw: Readonly<Record<string, unknown
       tied: config.flag('tie_word_embeddings', true),
       ...(logitCap === undefined ? {} : { softcap: logitCap }),
     },
+    ...(traits.otherPrefixes ? { otherPrefixes: traits.otherPrefixes } : {}),
   });
 }
 

@@ -70,7 +70,7 @@ function describeGpt2(raw: Readonly<Record<string, unknown>>): ArchitectureDescr
       name: 'lm_head.weight',
       tied: config.flag('tie_word_embeddings', true),
     },
-    optionalPrefix: 'transformer.',
+    otherPrefixes: { 'transformer.': '' },
   });
 }
 

@@ -55,7 +55,7 @@ function describeOpt(raw: Readonly<Record<string, unknown>>): ArchitectureDescri
       name: 'lm_head.weight',
       tied: config.flag('tie_word_embeddings', true),
     },
-    optionalPrefix: 'model.',
+    otherPrefixes: { 'model.': '' },
   });
 }
 

@@ -1,6 +1,6 @@
 import { type ArchitecturePlugin, CalibrantError, type Checkpoint, describeSpec } from '@calibrant/core';
 import { type ArchitectureDescription, type StoredPart, storedParts, weightsOf } from '../description.js';
-import { fitPrefix } from './optional-prefix.js';
+import { fitPrefix } from './other-prefixes.js';
 
 /**
  * Finds the architecture of a checkpoint by `model_type` (or `architectures[0]`) of its config.json and describes it.

@@ -1,4 +1,4 @@
-import type { ArchitectureDescription, HeadDescription, RopeDescription, Step, WeightRef } from '../../description.js';
+import type { ArchitectureDescription, HeadDescription, OtherPrefixes, RopeDescription, Step, WeightRef } from '../../description.js';
 import type { ConfigReader } from './config-reader.js';
 import type { DecoderSizes } from './sizes.js';
 
@@ -20,7 +20,7 @@ export interface ModelParts {
     readonly tied: boolean;
     readonly bias?: string;
   };
-  readonly optionalPrefix?: string;
+  readonly otherPrefixes?: OtherPrefixes;
 }
 
 /** Puts a description together, with what all architectures read alike from config.json. */
@@ -33,7 +33,7 @@ export function describeModel({
   embedding,
   block,
   head,
-  optionalPrefix,
+  otherPrefixes,
 }: ModelParts): ArchitectureDescription {
   const vocabSize = config.size('vocab_size');
   const { width = sizes.hiddenSize, steps } = embedding;
@@ -57,6 +57,6 @@ export function describeModel({
     },
     ...(bosTokenId === undefined ? {} : { bosTokenId }),
     eosTokenIds: config.ids('eos_token_id'),
-    ...(optionalPrefix === undefined ? {} : { optionalPrefix }),
+    ...(otherPrefixes ? { otherPrefixes } : {}),
   };
 }

@@ -2,14 +2,18 @@ import type { Checkpoint } from '@calibrant/core';
 import type { ArchitectureDescription } from '../description.js';
 
 /**
- * Fits a description to checkpoints that leave its optional prefix out of all tensor names (`h.0.ln_1.weight` for `transformer.h.0.ln_1.weight`, as in
- * the original GPT-2 and Bloom).
+ * Fits a description to checkpoints that begin their tensor names otherwise (`h.0.ln_1.weight` for `transformer.h.0.ln_1.weight`, as in the original
+ * GPT-2 and Bloom).
  */
 export function fitPrefix(checkpoint: Checkpoint, description: ArchitectureDescription): ArchitectureDescription {
-  const { optionalPrefix: prefix, embedding } = description;
+  const { otherPrefixes = {}, embedding } = description;
+  const other = (name: string) => {
+    const found = Object.entries(otherPrefixes).find(([usual]) => name.startsWith(usual));
+    return found ? found[1] + name.slice(found[0].length) : name;
+  };
   const { name } = embedding.weight;
-  if (prefix === undefined || checkpoint.tensors.has(name) || !checkpoint.tensors.has(name.slice(prefix.length))) return description;
-  return renameWeights(description, (full) => (full.startsWith(prefix) ? full.slice(prefix.length) : full)) as ArchitectureDescription;
+  if (checkpoint.tensors.has(name) || !checkpoint.tensors.has(other(name))) return description;
+  return renameWeights(description, other) as ArchitectureDescription;
 }
 
 /** Renames every weight and stored part (whatever has a name and a shape) in a plain value. */
