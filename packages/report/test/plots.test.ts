@@ -38,6 +38,13 @@ describe('plots', () => {
     expect(drawing.description).toContain('model.layers.3.down_proj.weight');
   });
 
+  it('of several layers of one kind in a block the worst is shown', () => {
+    const [layer] = data.layers!;
+    const experts = [0.1, 0.3, 0.2].map((outputError, i) => ({ ...layer, name: `expert.${i}`, outputError }));
+    const drawing = errorHeatMap(experts)!;
+    expect(drawing.description).toContain('1 layers in 1 blocks. The largest error is 30.0 % in expert.1');
+  });
+
   it('the clipping histogram counts what each range leaves out', () => {
     const drawing = clippingHistogram({
       name: 'x',

@@ -6,8 +6,13 @@ import { type Drawing, draw, percent } from './draw.js';
 export function errorHeatMap(layers: readonly LayerError[]): Drawing | undefined {
   const inBlocks = layers.filter(({ block }) => block !== undefined);
   if (inBlocks.length === 0) return undefined;
-  const measured = inBlocks.every(({ outputError }) => outputError !== undefined) ? 'outputs' : 'weights';
-  const cells = inBlocks.map((layer) => ({ ...layer, error: (measured === 'outputs' ? layer.outputError : layer.weightError) as number }));
+  const measured = inBlocks.some(({ outputError }) => outputError !== undefined) ? 'outputs' : 'weights';
+  const cells = worstOfEach(
+    inBlocks.flatMap((layer) => {
+      const error = measured === 'outputs' ? layer.outputError : layer.weightError;
+      return error === undefined ? [] : [{ ...layer, error }];
+    }),
+  );
   const roles = [...new Set(cells.map(({ role }) => role))];
   const blocks = 1 + Math.max(...cells.map(({ block }) => block as number));
   const worst = cells.reduce((a, b) => (b.error > a.error ? b : a));
@@ -40,4 +45,15 @@ export function errorHeatMap(layers: readonly LayerError[]): Drawing | undefined
       ],
     },
   );
+}
+
+/** Experts of a mixture are one kind of layer: the worst of them stands for all. */
+function worstOfEach<Cell extends LayerError & { readonly error: number }>(cells: readonly Cell[]): Cell[] {
+  const worst = new Map<string, Cell>();
+  for (const cell of cells) {
+    const key = `${cell.block} ${cell.role}`;
+    const known = worst.get(key);
+    if (!known || cell.error > known.error) worst.set(key, cell);
+  }
+  return [...worst.values()];
 }
