@@ -156,7 +156,8 @@ describe('calibrant eval', () => {
     const { code, stdout } = await runCli(['eval', modelFolder, '--base', modelFolder, '--text', evaluationTextPath, '--windows', '2']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/perplexity +\d+\.\d{4} ±/);
-    expect(stdout).toMatch(/same top token +100\.00 %/);
+    expect(stdout).toMatch(/same top token +100\.00 ± 0\.00 %/);
+    expect(stdout).toMatch(/expected calibration error +\d+\.\d\d ± \d+\.\d\d %/);
     expect(stdout).toContain('windowed-512');
   });
 });

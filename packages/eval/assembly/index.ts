@@ -5,3 +5,6 @@ export function heapBase(): usize {
 
 export { klDivergence } from './divergence';
 export { negativeLogLikelihood } from './likelihood';
+export { decodeLogProbabilities, encodeLogProbabilities } from './log-probabilities';
+export { tokenScores } from './token-scores';
+export { topOverlap } from './top-overlap';

@@ -61,3 +61,32 @@ export function expSum(row: usize, columns: i32, top: f32): f64 {
   const both = f64x2.add(even, odd);
   return f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
 }
+
+let squared: f64 = 0;
+
+/** {@link expSum}, which also leaves Σ e^(2(x − top)) for {@link squareSum}. */
+export function expSums(row: usize, columns: i32, top: f32): f64 {
+  let even = f64x2.splat(0);
+  let odd = f64x2.splat(0);
+  let evenSquares = f64x2.splat(0);
+  let oddSquares = f64x2.splat(0);
+  const tops = f32x4.splat(top);
+  for (let c = 0; c < columns; c += 4) {
+    const e = exp4(f32x4.sub(load4(row, c, columns), tops));
+    const low = f64x2.promote_low_f32x4(e);
+    const high = f64x2.promote_low_f32x4(i8x16.shuffle(e, e, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    even = f64x2.add(even, low);
+    odd = f64x2.add(odd, high);
+    evenSquares = f64x2.add(evenSquares, f64x2.mul(low, low));
+    oddSquares = f64x2.add(oddSquares, f64x2.mul(high, high));
+  }
+  const both = f64x2.add(even, odd);
+  const squares = f64x2.add(evenSquares, oddSquares);
+  squared = f64x2.extract_lane(squares, 0) + f64x2.extract_lane(squares, 1);
+  return f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+}
+
+/** Σ e^(2(x − top)) of the last {@link expSums}. */
+export function squareSum(): f64 {
+  return squared;
+}

@@ -1,15 +1,14 @@
 import type { Backend, RunOptions } from '@calibrant/core';
-import { allOf, forEachWindow } from './for-each-window.js';
-import type { LanguageModel } from './language-model.js';
-import { type DivergenceFigures, startDivergence } from './metrics/kl-divergence.js';
-import { type PerplexityFigures, startPerplexity } from './metrics/perplexity.js';
-import { protocolOf } from './perplexity.js';
+import type { BaseLogits, LanguageModel } from './language-model.js';
+import type { DivergenceFigures } from './text/divergence-figures.js';
+import { evaluateText } from './text/evaluate-text.js';
+import type { PerplexityFigures } from './text/perplexity-figures.js';
 import type { TokenWindows } from './token-windows.js';
 
 export interface CompareOptions extends RunOptions {
   readonly backend: Backend;
-  /** The full-precision model. */
-  readonly base: LanguageModel;
+  /** The full-precision model, or its logits from `openBaseLogits`. */
+  readonly base: LanguageModel | BaseLogits;
   readonly quantized: LanguageModel;
   /** Made by `cutWindows`. */
   readonly windows: TokenWindows;
@@ -25,22 +24,14 @@ export interface Comparison extends DivergenceFigures {
 
 /**
  * Runs a model and its full-precision self over the same windows and compares their predictions at every scored position:
- * Kullback-Leibler divergence `KL(base ‖ quantized)` in nats, how often both find the same token most likely, and both perplexities.
- * Two windows of logits per lane are in memory at a time.
+ * Kullback-Leibler divergence `KL(base ‖ quantized)` in nats, how often both find the same token most likely, and both perplexities. {@link evaluateText} with the
+ * divergence alone. Two windows of logits per lane are in memory at a time.
  *
  * @throws CalibrantError `SHAPE_MISMATCH` when the vocabularies differ, and what `perplexity` throws.
  * @example
  * const { meanKl, sameTop } = await compare({ backend, base, quantized, windows: cutWindows(ids) });
  */
-export async function compare({ backend, base, quantized, windows, ...options }: CompareOptions): Promise<Comparison> {
-  const ofBase = startPerplexity(backend, windows);
-  const ofQuantized = startPerplexity(backend, windows);
-  const divergence = startDivergence(backend);
-  const phase = 'Comparing with full precision';
-  await forEachWindow({ ...options, backend, model: quantized, reference: base, windows, phase }, async (window) => {
-    const runs = [divergence.add(window), ofQuantized.add(window)];
-    if (window.reference) runs.push(ofBase.add({ ...window, logits: window.reference }));
-    await allOf(runs);
-  });
-  return { ...divergence.finish(), base: ofBase.finish(), quantized: ofQuantized.finish(), protocol: protocolOf(windows) };
+export async function compare({ quantized, ...options }: CompareOptions): Promise<Comparison> {
+  const { perplexity, base, divergence, protocol } = await evaluateText({ ...options, model: quantized });
+  return { ...divergence!, base: base!.perplexity, quantized: perplexity, protocol };
 }

@@ -3,12 +3,30 @@
  * @module
  */
 
+export type { BaseIdentity, BaseLogitsHeader } from './base-logits/layout.js';
+export { type OpenBaseLogitsOptions, openBaseLogits } from './base-logits/open-base-logits.js';
+export { type BaseLogitsSink, type WriteBaseLogitsOptions, writeBaseLogits } from './base-logits/write-base-logits.js';
+export {
+  type CalibrationFigures,
+  type CalibrationOptions,
+  calibrationError,
+  type ReliabilityBin,
+} from './calibration/calibration-error.js';
 export { type CompareOptions, type Comparison, compare } from './compare.js';
+export type { Evaluation, ModelIdentity, Provenance } from './evaluation.js';
 export { klDivergence } from './kernels/kl-divergence.js';
+export { decodeLogProbabilities, encodeLogProbabilities } from './kernels/log-probabilities.js';
 export { negativeLogLikelihood } from './kernels/negative-log-likelihood.js';
-export type { LanguageModel } from './language-model.js';
+export { tokenScores } from './kernels/token-scores.js';
+export { topOverlap } from './kernels/top-overlap.js';
+export type { BaseLogits, LanguageModel } from './language-model.js';
 export { type MeasureOptions, measure } from './measure.js';
-export { type DivergenceFigures, klDivergenceMetric, sameTopMetric } from './metrics/kl-divergence.js';
-export { type PerplexityFigures, type PerplexityMetricOptions, perplexityMetric } from './metrics/perplexity.js';
+export { klDivergenceMetric, sameTopMetric } from './metrics/kl-divergence.js';
+export { type PerplexityMetricOptions, perplexityMetric } from './metrics/perplexity.js';
 export { type PerplexityOptions, type PerplexityResult, perplexity } from './perplexity.js';
-export { type CutOptions, cutWindows, type TokenWindows } from './token-windows.js';
+export type { TokenScores } from './scores/token-scores.js';
+export { type Estimate, type Histogram, type Percentile, type WilsonInterval, wilson } from './statistics.js';
+export type { DivergenceFigures } from './text/divergence-figures.js';
+export { type EvaluateTextOptions, evaluateText, type TextEvaluation } from './text/evaluate-text.js';
+export type { PerplexityFigures, TextPart } from './text/perplexity-figures.js';
+export { type CutOptions, cutWindows, type Protocol, parseProtocol, type TokenWindows } from './token-windows.js';

@@ -1,4 +1,5 @@
 import type { BufferHandle, RunOptions } from '@calibrant/core';
+import type { TokenScores } from './scores/token-scores.js';
 
 /**
  * What a measurement needs of a model (a `Transformer` of `@calibrant/transformer` is one): its final hidden states for a batch of windows, and
@@ -14,4 +15,13 @@ export interface LanguageModel {
   run(sequences: readonly Int32Array[], options?: RunOptions): Promise<BufferHandle[]>;
   /** Logits f32 `[tokens, vocabSize]` on the lane of the hidden states. The caller frees them. */
   head(hidden: BufferHandle): Promise<BufferHandle>;
+}
+
+/** Logits of the full-precision model that were computed before: what stands in for it in a comparison. */
+export interface BaseLogits {
+  readonly vocabSize: number;
+  /** Logits (or log-probabilities) f32 `[scored tokens, vocabSize]` of a window, on a lane or visible to all. The caller frees them. */
+  logits(window: number, lane: number | undefined): Promise<BufferHandle>;
+  /** What the full-precision model itself gave for each scored token, without the rounding of the stored logits. */
+  scores(window: number): Promise<TokenScores>;
 }

@@ -1,8 +1,9 @@
 import type { Backend, RunOptions } from '@calibrant/core';
 import { forEachWindow } from './for-each-window.js';
 import type { LanguageModel } from './language-model.js';
-import { type PerplexityFigures, startPerplexity } from './metrics/perplexity.js';
-import { PROTOCOL, type TokenWindows } from './token-windows.js';
+import { startPerplexity } from './metrics/perplexity.js';
+import type { PerplexityFigures } from './text/perplexity-figures.js';
+import { protocolOf, type TokenWindows } from './token-windows.js';
 
 export interface PerplexityOptions extends RunOptions {
   readonly backend: Backend;
@@ -14,14 +15,13 @@ export interface PerplexityOptions extends RunOptions {
 }
 
 export interface PerplexityResult extends PerplexityFigures {
-  /** `windowed-512`, or with another window length its number. */
+  /** `windowed-512` or another of `parseProtocol`. */
   readonly protocol: string;
 }
 
 /**
- * Perplexity of a model on a text, by the protocol of {@link cutWindows}: every window on its own, its first token not scored, the mean of all
- * scored tokens' negative log likelihoods in f64. One window of logits per lane is in memory at a time. Figures of models with different
- * vocabularies are not comparable; their bits per byte are.
+ * Perplexity of a model on a text, by the protocol of {@link cutWindows}: the mean of all scored tokens' negative log likelihoods in f64. One window of
+ * logits per lane is in memory at a time. Figures of models with different vocabularies are not comparable; their bits per byte are.
  *
  * @throws CalibrantError `INVALID_ARGUMENT` for tokens that the model does not know, `NON_FINITE` when logits are NaN, `ABORTED`.
  * @example
@@ -30,10 +30,5 @@ export interface PerplexityResult extends PerplexityFigures {
 export async function perplexity({ backend, windows, ...options }: PerplexityOptions): Promise<PerplexityResult> {
   const run = startPerplexity(backend, windows);
   await forEachWindow({ ...options, backend, windows, phase: 'Measuring perplexity' }, run.add);
-  return { ...run.finish(), protocol: protocolOf(windows) };
-}
-
-/** The protocol's name for windows of this length. */
-export function protocolOf({ length }: TokenWindows): string {
-  return length === 512 ? PROTOCOL : `windowed-${length}`;
+  return { ...run.figures(), protocol: protocolOf(windows) };
 }

@@ -25,6 +25,11 @@ describe('perplexity', () => {
       windows: 3,
       bitsPerByte: expect.closeTo((mean * 8) / 16 / Math.LN2, 6),
       protocol: 'windowed-3',
+      parts: [
+        { window: 0, windows: 1, perplexity: expect.closeTo(Math.sqrt(5), 5) },
+        { window: 1, windows: 1, perplexity: expect.closeTo(Math.sqrt(1 / 0.12), 5) },
+        { window: 2, windows: 1, perplexity: expect.closeTo(10, 5) },
+      ],
     });
   });
 
@@ -76,7 +81,7 @@ describe('perplexity', () => {
     const model = tableModel(backend, [...table.slice(0, 2), [NaN, 0, 0]]);
     const failure = await perplexity({ backend, model, windows: cutWindows([0, 1, 1, 0, 2, 0], { length: 3 }) }).catch((error) => error);
     expect(CalibrantError.isInstance(failure) && failure.code).toBe('NON_FINITE');
-    expect(failure.message).toMatch(/predict token 2 of window 1 hold NaN/);
+    expect(failure.message).toMatch(/predict scored token 2 of window 1 hold NaN/);
     expect(backend.allocatedBytes()).toBe(0);
   });
 
@@ -86,7 +91,7 @@ describe('perplexity', () => {
     await expect(perplexity({ backend, model, windows: cutWindows([0, 1, 2, 7], { length: 2 }) })).rejects.toThrow(
       /Token 1 of window 1 is 7, but the model knows ids 0 to 2/,
     );
-    expect(() => cutWindows([5])).toThrow(/1 tokens; at least 2/);
+    expect(() => cutWindows([5])).toThrow(/1 tokens; windowed-512 needs at least 2/);
     expect(() => cutWindows([1, 2], { length: 1 })).toThrow(/at least 2 tokens, found the length 1/);
     expect(() => cutWindows([1, 2], { maxWindows: 0 })).toThrow(/maxWindows 0/);
   });

@@ -2,8 +2,9 @@
  * Runs a recipe: what the command line, a program and a worker call.
  * @module
  */
+export type { Evaluation, ModelIdentity, Provenance } from '@calibrant/eval';
 export type { TargetReport } from './allocate/target-plan.js';
-export { type EvaluateOptions, type EvaluationResult, evaluateModel } from './evaluate.js';
+export { type EvaluateOptions, type EvaluationOnText, evaluateModel } from './evaluate/evaluate-model.js';
 export {
   describeImportanceMatrix,
   type ImportanceDescription,

@@ -201,7 +201,9 @@ export interface MetricWindow {
   readonly index: number;
   /** The window's tokens. */
   readonly ids: Int32Array;
-  /** f32 `[tokens, vocabulary]`; row t predicts token t + 1. The caller frees it after `add` has resolved. */
+  /** The scored tokens: row r of the logits predicts `targets[r]`. They are the last but the first of `ids`, fewer where the protocol scores a part of each window. */
+  readonly targets: Int32Array;
+  /** f32 `[scored tokens, vocabulary]`. The caller frees it after `add` has resolved. */
   readonly logits: BufferHandle;
   /** The full-precision model's logits, on the same lane; present when the metric needs them. */
   readonly reference?: BufferHandle;

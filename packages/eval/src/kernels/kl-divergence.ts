@@ -1,6 +1,6 @@
-import { CalibrantError, defineKernel, describeSpec, tensor } from '@calibrant/core';
+import { defineKernel, tensor } from '@calibrant/core';
 import { wasmModule } from '../generated/wasm.js';
-import { expectLogits } from './expect-logits.js';
+import { expectPair } from './expect-logits.js';
 import { expSum, maximum } from './softmax.js';
 
 /**
@@ -19,13 +19,7 @@ export const klDivergence = defineKernel<'base' | 'quantized', 'kl' | 'same', Re
   outputs: { kl: { role: 'rows' }, same: { role: 'rows' } },
   chunkRows: () => 32,
   infer({ base, quantized }) {
-    expectLogits('klDivergence', 'base', base);
-    expectLogits('klDivergence', 'quantized', quantized);
-    if (base.shape[0] !== quantized.shape[0] || base.shape[1] !== quantized.shape[1])
-      throw new CalibrantError(
-        'SHAPE_MISMATCH',
-        `klDivergence: both logits must have one shape, found ${describeSpec(base)} and ${describeSpec(quantized)}.`,
-      );
+    expectPair('klDivergence', base, quantized);
     const shape = [base.shape[0]];
     return { kl: { dtype: 'f32', shape }, same: { dtype: 'u8', shape } };
   },

@@ -1,6 +1,6 @@
-import { CalibrantError, defineKernel, tensor } from '@calibrant/core';
+import { defineKernel, tensor } from '@calibrant/core';
 import { wasmModule } from '../generated/wasm.js';
-import { expectLogits } from './expect-logits.js';
+import { expectLogits, expectTargets } from './expect-logits.js';
 import { expSum, maximum } from './softmax.js';
 
 /**
@@ -17,11 +17,7 @@ export const negativeLogLikelihood = defineKernel<'logits' | 'targets', 'nll', R
   chunkRows: () => 64,
   infer({ logits, targets }) {
     expectLogits('negativeLogLikelihood', 'logits', logits);
-    if (targets.dtype !== 'i32' || targets.shape.length !== 1 || targets.shape[0] !== logits.shape[0])
-      throw new CalibrantError(
-        'SHAPE_MISMATCH',
-        `negativeLogLikelihood: targets must be i32 [${logits.shape[0]}], found ${targets.dtype} [${targets.shape.join(', ')}].`,
-      );
+    expectTargets('negativeLogLikelihood', logits, targets);
     return { nll: { dtype: 'f32', shape: targets.shape } };
   },
   reference({ logits, targets }) {

@@ -1,25 +1,12 @@
 import { type Backend, CalibrantError, defineMetric, type Metric, type MetricRun } from '@calibrant/core';
 import { z } from 'zod';
 import { klDivergence } from '../kernels/kl-divergence.js';
+import { expectNumbers } from '../scores/token-scores.js';
 import { meanAndError, quantile, windowValues } from '../statistics.js';
-import { expectNumbers } from './perplexity.js';
 
-/** How far a model's predictions are from those of its full-precision self, over all scored positions. */
-export interface DivergenceFigures {
-  /** Mean of `KL(base ‖ quantized)`, nats per token. */
-  readonly meanKl: number;
-  readonly meanKlStandardError: number;
-  readonly medianKl: number;
-  /** 99 % of the tokens are below. */
-  readonly kl99: number;
-  readonly maxKl: number;
-  /** Fraction of positions at which both models find the same token most likely. */
-  readonly sameTop: number;
-  readonly sameTopStandardError: number;
-}
+const none = z.strictObject({}) as z.ZodType<Record<string, never>>;
 
-/** A comparison under way; windows must carry `reference`. */
-export function startDivergence(backend: Backend): Omit<MetricRun, 'finish'> & { finish(): DivergenceFigures } {
+function startDivergence(backend: Backend): MetricRun {
   const divergences = windowValues();
   const agreements = windowValues();
   return {
@@ -29,10 +16,9 @@ export function startDivergence(backend: Backend): Omit<MetricRun, 'finish'> & {
       const { kl, same } = backend.run(klDivergence, { base: reference, quantized: logits }, {});
       try {
         const [rows, agree] = await Promise.all([backend.download(kl), backend.download(same)]);
-        const scored = (rows.data as Float32Array).slice(0, -1);
-        expectNumbers(scored, index);
-        divergences.set(index, scored);
-        agreements.set(index, Float32Array.from((agree.data as Uint8Array).subarray(0, -1)));
+        expectNumbers(rows.data as Float32Array, index);
+        divergences.set(index, rows.data as Float32Array);
+        agreements.set(index, Float32Array.from(agree.data as Uint8Array));
       } finally {
         backend.free(kl, same);
       }
@@ -60,12 +46,9 @@ export function klDivergenceMetric(): Metric<Record<string, never>> {
   return defineMetric({
     name: 'kl-divergence',
     meta: { description: 'Kullback-Leibler divergence from the full-precision model, per token', package: '@calibrant/eval' },
-    options: z.strictObject({}) as z.ZodType<Record<string, never>>,
+    options: none,
     needsReference: true,
-    start(backend) {
-      const run = startDivergence(backend);
-      return { add: run.add, finish: () => ({ ...run.finish() }) };
-    },
+    start: startDivergence,
   });
 }
 
@@ -74,7 +57,7 @@ export function sameTopMetric(): Metric<Record<string, never>> {
   return defineMetric({
     name: 'same-top',
     meta: { description: "how often the most likely token is the full-precision model's", package: '@calibrant/eval' },
-    options: z.strictObject({}) as z.ZodType<Record<string, never>>,
+    options: none,
     needsReference: true,
     start(backend) {
       const run = startDivergence(backend);
