@@ -3,7 +3,8 @@ import { CalibrantError } from './errors.js';
 /**
  * The grid on which values that flow through a model (inputs of linear layers, cached keys and values) are rounded.
  *
- * `int`: `x ≈ scale · (code − zeroPoint)`. `float`: OCP E4M3 values times a scale.
+ * `int`: `x ≈ scale · (code − zeroPoint)` with codes `0 … 2^bits − 1`; symmetric grids have the zero point `2^(bits−1)`. `float`: OCP E4M3 values times
+ * a scale.
  * Granularity `tensor` has one scale for all, `token` one per row, `group` one per `groupSize` channels of a row.
  */
 export interface ActivationScheme {
@@ -22,6 +23,7 @@ export interface ActivationScheme {
 export interface ActivationGrid {
   readonly scheme: ActivationScheme;
   readonly scale?: number;
+  /** Among codes that begin at 0; set when the scheme is asymmetric too. */
   readonly zeroPoint?: number;
 }
 

@@ -17,6 +17,7 @@ export { type Codebook, E2M1, NF4, nearestCode, type SortedCodebook, sortCodeboo
 export { toDtype, toF32 } from './convert.js';
 export { DTYPES, type DType, type DTypeInfo, dtypeInfo, type TypedArray } from './dtype.js';
 export { CalibrantError, type ErrorCode, type ErrorDetails, throwIfAborted } from './errors.js';
+export { fakeQuantizeAttributes, roundActivations, staticGrid } from './fake-quantize-grid.js';
 export { type CodedFloat, decodeFloat, decodeOne, encodeFloat, encodeOne } from './float-codecs.js';
 export type { ImportanceEntry, ImportanceFiles, ImportanceMatrix, ImportanceOrigin } from './importance.js';
 export type { ByteSink, ByteSource, Checkpoint, OutputFolder, TensorInfo } from './io.js';

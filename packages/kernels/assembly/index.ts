@@ -9,6 +9,7 @@ export { attentionSoftmax } from './attention-softmax';
 export { factorBlock, invertLowerBlock } from './cholesky';
 export { convert } from './convert';
 export { accumulateTriangle, add, scale } from './elementwise';
+export { fakeQuantize, rowRanges } from './fake-quantize';
 export { gemmF32 } from './gemm-f32';
 export { gemmF64 } from './gemm-f64';
 export { copyRectangle, transpose1, transpose2, transpose4, transpose8 } from './layout';

@@ -33,12 +33,22 @@ export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {
   'core.fitAffine': ({ w }, { bits, groupSize, symmetric }) => call('fitAffine', w.shape[1], bits, groupSize, Number(symmetric)),
   'core.roundAffine': ({ w, scales }, { bits, groupSize }) => call('roundAffine', w.shape[1], scales.shape[1], bits, groupSize),
   'core.dequantizeAffine': ({ codes, scales }, { groupSize }) => call('dequantizeAffine', codes.shape[1], scales.shape[1], groupSize),
+  'core.rowRanges': ({ x }) => call('rowRanges', x.shape[1]),
+  'core.fakeQuantize': ({ x, ranges }, attributes) => fakeQuantizeCall(x, ranges, attributes),
   'core.packBits': ({ codes }, { bits }) => call('packBits', codes.shape[1], bits),
   'core.unpackBits': (_, { bits, columns }) => call('unpackBits', columns, bits),
 };
 
 function call(name: string, ...scalars: number[]): CoreCall {
   return { function: name, scalars };
+}
+
+function fakeQuantizeCall(x: TensorSpec, ranges: TensorSpec | undefined, attributes: core.FakeQuantizeAttributes): CoreCall {
+  const { type, bits, groupSize, symmetric, scale, zeroPoint = 0, leastScale = 0 } = attributes;
+  const source = scale !== undefined ? 1 : ranges ? 2 : 0;
+  const middle = type === 'float' ? 0 : symmetric ? 2 ** (bits - 1) : zeroPoint;
+  const grid = [Number(type === 'float'), bits, Number(symmetric), source];
+  return call('fakeQuantize', x.shape[1], groupSize, ...grid, ranges?.shape[0] ?? 0, scale ?? 1, middle, leastScale);
 }
 
 function rowLength({ shape }: TensorSpec): number {

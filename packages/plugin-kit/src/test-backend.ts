@@ -1,5 +1,6 @@
 import { type Backend, type BufferHandle, splitRows, type Tensor } from '@calibrant/core';
 import type { BackendCase } from './backend-case.js';
+import { activationCases } from './backend-cases-activations.js';
 import { denseCases } from './backend-cases-dense.js';
 import { rowCases } from './backend-cases-rows.js';
 import { contractTests } from './backend-contract.js';
@@ -30,7 +31,7 @@ export function testBackend(createBackend: BackendFactory, framework: TestFramew
   describe('operations equal their references', () => {
     let backend: Promise<Backend> | undefined;
     const shared = () => (backend ??= Promise.resolve(createBackend({ lanes: 2 })));
-    for (const item of [...denseCases(), ...rowCases()])
+    for (const item of [...denseCases(), ...rowCases(), ...activationCases()])
       test(item.name, async () => {
         const limit = options.tolerances?.[item.kernel.name] ?? item.tolerance;
         const expected = reference(item);

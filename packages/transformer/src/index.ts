@@ -37,6 +37,7 @@ export { takeColumns } from './kernels/take-columns.js';
 export { weightedSum } from './kernels/weighted-sum.js';
 export type { BlockStage, ForwardOptions, LinearInfo, Stage, TransformerBlock } from './runtime/block.js';
 export type { EmbedOptions } from './runtime/embedding.js';
+export { type ExecutionChoice, planExecution } from './runtime/plan-execution.js';
 export type { PositionBuffers, Positions, RopeBuffers } from './runtime/position-buffers.js';
 export {
   type OpenTransformerOptions,

@@ -20,6 +20,7 @@ export {
 } from './codebook.js';
 export { convert } from './convert.js';
 export { type ActivationKind, activation, add, erf, scale } from './elementwise.js';
+export { E4M3_MAX, type FakeQuantizeAttributes, fakeQuantize, rowRanges } from './fake-quantize.js';
 export { gather, type SliceAttributes, slice, transpose } from './layout.js';
 export { gram, linear, type MatmulAttributes, matmul, matmulSizes } from './matmul.js';
 export { layerNorm, rmsNorm, softmax } from './norms.js';

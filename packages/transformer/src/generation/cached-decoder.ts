@@ -3,6 +3,7 @@ import type { AttentionStep } from '../description.js';
 import { attentionStep } from '../kernels/attention-step.js';
 import { joinColumns } from '../kernels/join-columns.js';
 import type { Positions } from '../runtime/position-buffers.js';
+import { blockExecution } from '../runtime/rounding.js';
 import { runSteps } from '../runtime/run-steps.js';
 import type { Attend } from '../runtime/steps-context.js';
 import type { Transformer } from '../runtime/transformer.js';
@@ -31,7 +32,7 @@ const RECENT = 32;
 
 /** `length` is the number of tokens that the sequences will have in the end; rotary scaling may depend on it. */
 export function createCachedDecoder(model: Transformer, weights: ModelWeights, lane: number, length: number): CachedDecoder {
-  const { backend, description } = model;
+  const { backend, description, execution } = model;
   const caches: Cache[] = description.blocks.map(() => ({}));
   let position = 0;
 
@@ -41,7 +42,13 @@ export function createCachedDecoder(model: Transformer, weights: ModelWeights, l
       let hidden = await model.embed(tokens, { lane, position });
       for (const [index, steps] of description.blocks.entries()) {
         const attend: Attend = (step, query, key, value) => attendCached(backend, caches[index], positions, step, query, key, value);
-        const next = await runSteps(steps, hidden, { backend, weights: weights[index], positions, attend });
+        const next = await runSteps(steps, hidden, {
+          backend,
+          weights: weights[index],
+          positions,
+          attend,
+          execution: blockExecution(execution, index),
+        });
         backend.free(hidden);
         hidden = next;
       }

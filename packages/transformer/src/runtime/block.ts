@@ -2,6 +2,7 @@ import type { Backend, BufferHandle, Checkpoint } from '@calibrant/core';
 import { type ArchitectureDescription, type LinearStep, linearSteps, type Step, weightsOf } from '../description.js';
 import { loadWeights } from './load-weight.js';
 import type { PositionBuffers } from './position-buffers.js';
+import type { BlockExecution } from './rounding.js';
 import { runSteps } from './run-steps.js';
 
 /** A linear layer inside a block: what a quantizer may work on. */
@@ -40,6 +41,8 @@ export interface ForwardOptions {
    * keep it. The linears of an expert see the tokens that are routed to it alone, and no call comes when there are none.
    */
   readonly observe?: (point: string, handle: BufferHandle) => void;
+  /** Show observers the inputs as the model's execution plan rounds them, instead of before. */
+  readonly observeRounded?: boolean;
 }
 
 /** One transformer block. Holds no memory itself: `load` gives weights to the caller, who may replace entries (by quantized ones) and frees them by `release`. */
@@ -54,7 +57,12 @@ export interface TransformerBlock {
    * Computes the block only as far as an observation point and returns the value there, which becomes the caller's. Inside an expert without
    * tokens it has 0 rows.
    */
-  forwardTo(point: string, hidden: BufferHandle, weights: ReadonlyMap<string, BufferHandle>): Promise<BufferHandle>;
+  forwardTo(
+    point: string,
+    hidden: BufferHandle,
+    weights: ReadonlyMap<string, BufferHandle>,
+    options?: Pick<ForwardOptions, 'observeRounded'>,
+  ): Promise<BufferHandle>;
   /** Frees all weights in the map and empties it. */
   release(weights: Map<string, BufferHandle>): void;
 }
@@ -105,18 +113,20 @@ export function createBlock(
   description: ArchitectureDescription,
   positions: PositionBuffers,
   index: number,
+  execution?: BlockExecution,
 ): TransformerBlock {
   const steps = description.blocks[index];
   return {
     index,
     stages: stagesOf(steps, index),
     load: () => loadWeights(backend, checkpoint, weightsOf(steps)),
-    async forward(hidden, weights, { observe } = {}) {
-      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]) };
-      return runSteps(steps, hidden, observe ? { ...context, observe } : context);
+    async forward(hidden, weights, { observe, observeRounded } = {}) {
+      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution };
+      return runSteps(steps, hidden, observe ? { ...context, observe, observeRounded } : context);
     },
-    async forwardTo(point, hidden, weights) {
-      return runSteps(steps, hidden, { backend, weights, positions: await positions.sequence(hidden.shape[0]) }, { result: point });
+    async forwardTo(point, hidden, weights, { observeRounded } = {}) {
+      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeRounded };
+      return runSteps(steps, hidden, context, { result: point });
     },
     release(weights) {
       backend.free(...weights.values());

@@ -1,4 +1,15 @@
-import { type Backend, type BufferHandle, type Checkpoint, convert, linear, scale, tensor, toF32 } from '@calibrant/core';
+import {
+  type Backend,
+  type BufferHandle,
+  type Checkpoint,
+  convert,
+  type ExecutionPlan,
+  linear,
+  roundActivations,
+  scale,
+  tensor,
+  toF32,
+} from '@calibrant/core';
 import { type ArchitectureDescription, weightsOf } from '../description.js';
 import { joinColumns } from '../kernels/join-columns.js';
 import { softcap } from '../kernels/softcap.js';
@@ -31,7 +42,9 @@ export function createHead(
   { head, vocabSize }: ArchitectureDescription,
   positions: PositionBuffers,
   chunkBytes: number,
+  execution?: ExecutionPlan,
 ): Head {
+  const grid = execution?.activations.get(head.weight.name);
   let weights: Promise<HeadWeights> | undefined;
 
   async function load(): Promise<HeadWeights> {
@@ -91,8 +104,9 @@ export function createHead(
     async logits(hidden) {
       const current = await held();
       const normed = await normalize(hidden, current);
-      const parts = current.chunks.map((chunk) => project(normed, chunk));
-      backend.free(normed);
+      const x = grid ? roundActivations(backend, normed, grid) : normed;
+      const parts = current.chunks.map((chunk) => project(x, chunk));
+      backend.free(normed, ...(grid ? [x] : []));
       return joinAll(backend, parts);
     },
     async normed(hidden) {

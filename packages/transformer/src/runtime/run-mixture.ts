@@ -36,7 +36,7 @@ export async function runMixture(
       const wanted = inside && (start === result || steps.some(({ output }) => output === result));
       if (inside ? !wanted : routes[expert].tokens.length === 0) continue;
       const x = await pickRows(input, routes[expert].tokens, context);
-      if (start === result) return x;
+      if (start === result && !context.observeRounded) return x;
       try {
         const output = await runExpert(steps, x, context, { start, ...(wanted ? { result } : {}) });
         if (wanted) return output;

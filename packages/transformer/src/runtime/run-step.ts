@@ -9,12 +9,14 @@ import {
   linear,
   rmsNorm,
   rope,
+  roundActivations,
   scale,
 } from '@calibrant/core';
-import type { NormStep, Step } from '../description.js';
+import type { AttentionStep, NormStep, Step } from '../description.js';
 import { headLayerNorm } from '../kernels/head-layer-norm.js';
 import { sigmoidGate } from '../kernels/sigmoid-gate.js';
 import { takeColumns } from '../kernels/take-columns.js';
+import type { RoundedInputs } from './rounding.js';
 import { type StepsContext, weightOf } from './steps-context.js';
 
 /** Enqueues one step on the values so far and returns its output. */
@@ -22,6 +24,7 @@ export function runStep(
   step: Exclude<Step, { op: 'mixture' }>,
   values: ReadonlyMap<string, BufferHandle>,
   context: StepsContext,
+  rounded: RoundedInputs,
 ): BufferHandle {
   const { backend, positions } = context;
   const value = (name: string) => values.get(name)!;
@@ -30,7 +33,7 @@ export function runStep(
       return runNorm(step, value(step.input), context);
     case 'linear': {
       const bias = step.bias && weightOf(context, step.bias);
-      return backend.run(linear, { x: value(step.input), w: weightOf(context, step.weight), bias }, {}).y;
+      return backend.run(linear, { x: rounded.of(step, value(step.input)), w: weightOf(context, step.weight), bias }, {}).y;
     }
     case 'columns': {
       const { groups, start, width } = step;
@@ -41,11 +44,8 @@ export function runStep(
       return backend.run(rope, { x: value(step.input), positions: positions.ids, cos, sin }, { headDim: step.headDim, style: step.style })
         .y;
     }
-    case 'attention': {
-      const [q, k, v] = [value(step.query), value(step.key), value(step.value)];
-      if (context.attend) return context.attend(step, q, k, v);
-      return backend.run(attention, { q, k, v, slopes: step.alibi && positions.alibi }, step.attributes).y;
-    }
+    case 'attention':
+      return runAttention(step, value(step.query), value(step.key), value(step.value), context);
     case 'activation':
       return backend.run(activation, { x: value(step.input), up: step.up === undefined ? undefined : value(step.up) }, { kind: step.kind })
         .y;
@@ -58,6 +58,19 @@ export function runStep(
     case 'positions':
       return addPositions(step, value(step.input), context);
   }
+}
+
+/** Keys and values are rounded as a cache would hold them, whether there is one or not. */
+function runAttention(step: AttentionStep, q: BufferHandle, key: BufferHandle, value: BufferHandle, context: StepsContext): BufferHandle {
+  const { backend, positions, attend, execution } = context;
+  const cache = execution?.keyValueCache;
+  const k = cache ? roundActivations(backend, key, cache.key) : key;
+  const v = cache ? roundActivations(backend, value, cache.value) : value;
+  const output = attend
+    ? attend(step, q, k, v)
+    : backend.run(attention, { q, k, v, slopes: step.alibi && positions.alibi }, step.attributes).y;
+  if (cache) backend.free(k, v);
+  return output;
 }
 
 function runNorm(step: NormStep, x: BufferHandle, context: StepsContext): BufferHandle {

@@ -1,6 +1,7 @@
 import { type Backend, type BufferHandle, CalibrantError } from '@calibrant/core';
 import type { AttentionStep, WeightRef } from '../description.js';
 import type { Positions } from './position-buffers.js';
+import type { BlockExecution } from './rounding.js';
 
 /** Computes attention from a step's query, key and value; the cached decoder brings its own. */
 export type Attend = (step: AttentionStep, query: BufferHandle, key: BufferHandle, value: BufferHandle) => BufferHandle;
@@ -10,8 +11,12 @@ export interface StepsContext {
   readonly weights: ReadonlyMap<string, BufferHandle>;
   readonly positions: Positions;
   readonly attend?: Attend;
+  /** Rounds what flows through the block; nothing if absent. */
+  readonly execution?: BlockExecution | undefined;
   /** Called with each linear layer's input once per run, before the layer; the handle is valid during the call. */
   readonly observe?: (point: string, handle: BufferHandle) => void;
+  /** Observers (and `result` of a run, where it is such an input) see what the first layer that reads a value computes with: the rounded value. */
+  readonly observeRounded?: boolean | undefined;
 }
 
 /** The buffer of a weight among those that were given. */

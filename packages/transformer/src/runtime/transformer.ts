@@ -4,6 +4,7 @@ import {
   type BufferHandle,
   CalibrantError,
   type Checkpoint,
+  type ExecutionPlan,
   type RunOptions,
   type Tensor,
   throwIfAborted,
@@ -12,15 +13,19 @@ import { architectures as official } from '../architectures/official.js';
 import { checkTensors, describeCheckpoint } from '../architectures/resolve.js';
 import type { ArchitectureDescription } from '../description.js';
 import { createBlock, type LinearInfo, stagesOf, type TransformerBlock } from './block.js';
+import { checkExecution } from './check-execution.js';
 import { createEmbedding, type EmbedOptions } from './embedding.js';
 import { createHead } from './head.js';
 import { createPositionBuffers, type PositionBuffers } from './position-buffers.js';
+import { blockExecution } from './rounding.js';
 
 export interface OpenTransformerOptions {
   /** Architectures to choose from; those of this package if absent. */
   readonly architectures?: readonly ArchitecturePlugin<ArchitectureDescription>[];
   /** Largest piece of the embedding table or the output projection that is held in f32 at once, in bytes; 256 MiB if absent. */
   readonly chunkBytes?: number;
+  /** Grids that inputs of linear layers and cached keys and values are rounded to; what the checkpoint asks for if absent, null for none. */
+  readonly execution?: ExecutionPlan | null;
 }
 
 export interface RunSequencesOptions extends RunOptions {
@@ -34,6 +39,8 @@ export interface Transformer {
   readonly backend: Backend;
   readonly checkpoint: Checkpoint;
   readonly positions: PositionBuffers;
+  /** What the forward pass and the cached decoder round; undefined when they compute in floating point throughout. */
+  readonly execution: ExecutionPlan | undefined;
   readonly blockCount: number;
   /** All linear layers inside blocks, in the order in which they are computed. */
   linears(): readonly LinearInfo[];
@@ -61,7 +68,8 @@ const CHUNK_BYTES = 256 * 1024 * 1024;
 /**
  * Opens a checkpoint as a model that runs on a backend. Reads no weights yet, but checks that they are all there in their shapes.
  *
- * @throws CalibrantError `UNSUPPORTED` for an unknown architecture (lists the known ones), `CORRUPT_FILE` for missing or mis-shaped tensors.
+ * @throws CalibrantError `UNSUPPORTED` for an unknown architecture (lists the known ones), `CORRUPT_FILE` for missing or mis-shaped tensors, `INVALID_ARGUMENT` for
+ * an execution plan that does not fit the model.
  * @example
  * const model = openTransformer(checkpoint, backend);
  * const logits = await model.logits(Int32Array.of(532, 2698, 293));
@@ -71,22 +79,25 @@ export function openTransformer(checkpoint: Checkpoint, backend: Backend, option
   const { architectures = official, chunkBytes = CHUNK_BYTES } = options;
   const description = describeCheckpoint(checkpoint, architectures);
   checkTensors(checkpoint, description);
+  const execution = (options.execution === undefined ? checkpoint.execution : options.execution) ?? undefined;
+  if (execution) checkExecution(execution, description);
   const positions = createPositionBuffers(backend, description);
   const embedding = createEmbedding(backend, checkpoint, description, positions, chunkBytes);
-  const head = createHead(backend, checkpoint, description, positions, chunkBytes);
+  const head = createHead(backend, checkpoint, description, positions, chunkBytes, execution);
 
   const model: Transformer = {
     description,
     backend,
     checkpoint,
     positions,
+    execution,
     blockCount: description.blocks.length,
     linears: () => description.blocks.flatMap((steps, block) => stagesOf(steps, block).flatMap(({ linears }) => linears)),
     embed: embedding.embed,
     block(index) {
       if (!description.blocks[index])
         throw new CalibrantError('INVALID_ARGUMENT', `The model has blocks 0 to ${description.blocks.length - 1}, asked for ${index}.`);
-      return createBlock(backend, checkpoint, description, positions, index);
+      return createBlock(backend, checkpoint, description, positions, index, blockExecution(execution, index));
     },
     head: head.logits,
     finalNorm: head.normed,
