@@ -5,6 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 import { drawToken, mostLikely } from '../src/generation/sample-token.js';
 import { BACKENDS } from './backends.js';
 import { expectCachedAsWhole } from './cached-as-whole.js';
+import { argmax, row } from './compare.js';
 import { goldenModel } from './golden-model.js';
 import { variantModel } from './variant-model.js';
 
