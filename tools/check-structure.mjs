@@ -10,7 +10,7 @@ const MAY_IMPORT = {
   'backend-cpu': ['core', 'kernels'],
   'backend-webgpu': ['core', 'kernels'],
   'plugin-kit': ['core'],
-  pipeline: ['core', 'calibrators', 'checkpoint', 'eval', 'transformer'],
+  pipeline: ['core', 'calibrators', 'checkpoint', 'eval', 'report', 'transformer'],
 };
 const NODE_ALLOWED = new Set(['backend-cpu', 'pipeline', 'plugin-kit', 'tiny-llama']);
 const MAX_LINES = 300;

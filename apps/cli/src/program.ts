@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { addCompare } from './commands/compare.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEval } from './commands/eval.js';
 import { addGguf } from './commands/gguf.js';
@@ -7,6 +8,7 @@ import { addImatrix } from './commands/imatrix.js';
 import { addInspect } from './commands/inspect.js';
 import { addPlugins } from './commands/plugins.js';
 import { addQuantize } from './commands/quantize.js';
+import { addReport } from './commands/report.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -18,7 +20,8 @@ export function createProgram(): Command {
     .showHelpAfterError('(calibrant COMMAND --help shows the options)')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addQuantize, addEval, addInspect, addImatrix, addGguf, addDoctor, addPlugins]) add(program).exitOverride();
+  for (const add of [addQuantize, addEval, addReport, addCompare, addInspect, addImatrix, addGguf, addDoctor, addPlugins])
+    add(program).exitOverride();
   return program;
 }
 

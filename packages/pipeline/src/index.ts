@@ -15,4 +15,5 @@ export {
 export { inspectModel, type ModelInspection } from './inspect.js';
 export { type OpenModelOptions, openModel } from './open-model.js';
 export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize.js';
+export { makeReport, type ReportOptions } from './report/make-report.js';
 export { type MeasuredLayer, type MeasuredLayers, type MeasureLayersInput, measureLayers } from './report/measure-layers.js';

@@ -31,7 +31,7 @@ import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 
 /** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
-const PROVENANCE_FILE = 'calibrant.json';
+export const PROVENANCE_FILE = 'calibrant.json';
 
 export interface QuantizeOptions extends RunOptions {
   /** A folder, a file, or a Hub repository. */

@@ -73,6 +73,13 @@ if (!installed) process.stderr.write('left out: packages/report/test/browser.tes
     await page.context().close();
   });
 
+  it('no row of a table is squeezed into a column of letters', async () => {
+    const { page } = await open(renderHtml(sampleData()), { viewport: { width: 1000, height: 800 } });
+    const heights = await page.locator('tr').evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().height));
+    expect(Math.max(...heights)).toBeLessThan(90);
+    await page.context().close();
+  });
+
   it('text is readable against its ground in light and dark (contrast at least 4.5)', async () => {
     for (const colorScheme of ['light', 'dark'] as const) {
       const { page } = await open(renderHtml(sampleData()), { colorScheme });

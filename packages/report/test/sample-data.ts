@@ -39,7 +39,13 @@ export function sampleData(): ReportData {
   const klEdges = Array.from({ length: 41 }, (_, i) => 10 ** (-6 + i / 6));
   return {
     schema: 'calibrant-report/v1',
-    model: { name: 'model <b>&"quoted"</b>', base: 'org/model', architecture: 'llama', parameters: 4_196_608 },
+    model: {
+      name: 'model <b>&"quoted"</b>',
+      base: 'org/model',
+      architecture: 'llama',
+      parameters: 4_196_608,
+      files: [{ name: 'model-00001-of-00001.gguf', bytes: 2_600_000, sha256: 'c0ffee'.repeat(10) }],
+    },
     size: { bytes: 2_600_000, bitsPerWeight: 4.96, baseBytes: 8_393_216, baseBitsPerWeight: 16 },
     made: '2026-11-25T10:00:00.000Z',
     versions: { '@calibrant/eval': '0.1.0' },

@@ -26,8 +26,14 @@ export const HARDLY = 0.01;
 export const NOTICEABLE = 0.05;
 export const LARGE = 0.2;
 
-/** The recipe's quantizer, scheme and transforms as far as a report knows them. */
-export function recipeNames({ recipe }: ReportData): { quantizer?: string; scheme?: string; transforms: string[]; bits?: number } {
+/** The recipe's quantizer, scheme and transforms as far as a report knows them; `blocks` when the scheme is of GGUF's block types. */
+export function recipeNames({ recipe }: ReportData): {
+  quantizer?: string;
+  scheme?: string;
+  transforms: string[];
+  bits?: number;
+  blocks: boolean;
+} {
   const { quantizer, scheme, transforms } = (recipe ?? {}) as Record<string, unknown>;
   const schemeName = nameOf(scheme);
   const bits = /^(?:int|fp)(\d)/i.exec(schemeName ?? '')?.[1] ?? /^I?Q(\d)/i.exec(schemeName ?? '')?.[1];
@@ -36,6 +42,7 @@ export function recipeNames({ recipe }: ReportData): { quantizer?: string; schem
     ...(quantizerName ? { quantizer: quantizerName } : {}),
     ...(schemeName ? { scheme: schemeName } : {}),
     ...(bits ? { bits: Number(bits) } : {}),
+    blocks: /^I?Q\d/i.test(schemeName ?? ''),
     transforms: Array.isArray(transforms) ? transforms.flatMap((transform) => nameOf(transform) ?? []) : [],
   };
 }

@@ -1,6 +1,6 @@
 import type { LayerError, ReportData } from '../data.js';
 import { percent } from '../plots/draw.js';
-import type { Advice } from './advice.js';
+import { type Advice, recipeNames } from './advice.js';
 
 /** A tenth of the layers that holds this share of the error is worth more bits. */
 const CONCENTRATED = 0.35;
@@ -32,7 +32,8 @@ export function concentratedError({ layers = [] }: ReportData): Advice | undefin
 }
 
 /** One kind of layer that is worse than the others in every block. */
-export function worstRole({ layers = [] }: ReportData): Advice | undefined {
+export function worstRole(data: ReportData): Advice | undefined {
+  const { layers = [] } = data;
   const roles = groupByRole(layers);
   if (roles.size < 2) return undefined;
   const means = [...roles].map(([role, of]) => ({ role, mean: sum(of) / of.length, count: of.length })).sort((a, b) => b.mean - a.mean);
@@ -43,7 +44,7 @@ export function worstRole({ layers = [] }: ReportData): Advice | undefined {
     evidence: `mean error ${percent(means[0].mean)} against ${percent(others)} of the other kinds`,
     next: {
       change: `Give the ${means[0].role} layers a finer grid (smaller groups or more bits).`,
-      options: `--recipe with "overrides": { "*${means[0].role}.weight": "int8-g128-sym" }`,
+      options: `--recipe with "overrides": { "*${means[0].role}.weight": "${recipeNames(data).blocks ? 'Q8_0' : 'int8-g128-sym'}" }`,
       expectation: 'the error of these layers falls about 200-fold from 4 to 8 bits; their share of the size doubles',
     },
     weight: 0.4,

@@ -1,6 +1,6 @@
 import type { ReportData } from '../data.js';
 import { percent } from '../plots/draw.js';
-import { type Advice, HARDLY, LARGE, NOTICEABLE } from './advice.js';
+import { type Advice, HARDLY, LARGE, NOTICEABLE, recipeNames } from './advice.js';
 
 /** Perplexity can stay while predictions change: then it hides what was lost. */
 export function hiddenByPerplexity({ quality }: ReportData): Advice | undefined {
@@ -62,7 +62,8 @@ export function roomToShrink({ quality, size }: ReportData): Advice | undefined 
   };
 }
 
-export function muchLost({ quality, size }: ReportData): Advice | undefined {
+export function muchLost(data: ReportData): Advice | undefined {
+  const { quality, size } = data;
   const kl = quality?.divergence?.mean.value;
   if (kl === undefined || kl < LARGE) return undefined;
   return {
@@ -70,7 +71,7 @@ export function muchLost({ quality, size }: ReportData): Advice | undefined {
     evidence: `mean KL divergence ${kl.toPrecision(3)} nats at ${size.bitsPerWeight.toFixed(2)} bits per weight`,
     next: {
       change: 'Use more bits or smaller groups; below 3 bits only training recovers what calibration cannot.',
-      options: '--scheme int4-g64-asym',
+      options: recipeNames(data).blocks ? '--scheme Q5_K_M' : '--scheme int4-g64-asym',
       expectation: 'each further bit cuts the squared rounding error about four-fold',
     },
     weight: 0.95,

@@ -145,5 +145,5 @@ function provenance({ model, recipe, calibration, quality, versions, made }: Rep
     recipe === undefined
       ? ''
       : `<details open><summary>Recipe</summary><pre>${escapeHtml(JSON.stringify(recipe, null, 2))}</pre></details>`;
-  return { heading: 'Recipe and provenance', html: htmlTable('How it was made and measured', ['', ''], facts) + json };
+  return { heading: 'Recipe and provenance', html: htmlTable('How it was made and measured', ['', ''], facts, 'facts') + json };
 }

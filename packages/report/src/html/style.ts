@@ -18,6 +18,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; padding: 4px 0 6px; font-size: .9rem; }
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child { text-align: left; font-weight: 500; white-space: normal; overflow-wrap: anywhere; }
+table.facts th { width: 12em; overflow-wrap: normal; vertical-align: top; }
+table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 thead th { color: var(--muted); font-weight: 600; }
 figure { margin: 16px 0 24px; }
 figcaption { font-size: .9rem; margin-top: 4px; }

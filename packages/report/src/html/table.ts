@@ -1,7 +1,7 @@
 import { escapeHtml } from './escape.js';
 
-/** A table with a caption; the first column names the row. Cells are text. */
-export function htmlTable(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table with a caption; the first column names the row. Cells are text: figures, or with `facts` sentences that wrap. */
+export function htmlTable(caption: string, head: readonly string[], rows: readonly (readonly string[])[], kind?: 'facts'): string {
   const header = head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join('');
   const body = rows
     .map(
@@ -9,5 +9,5 @@ export function htmlTable(caption: string, head: readonly string[], rows: readon
         `<tr><th scope="row">${escapeHtml(first)}</th>${rest.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`,
     )
     .join('');
-  return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${header}</tr></thead><tbody>${body}</tbody></table></div>`;
+  return `<div class="scroll"><table${kind ? ` class="${kind}"` : ''}><caption>${escapeHtml(caption)}</caption>${head.some(Boolean) ? `<thead><tr>${header}</tr></thead>` : ''}<tbody>${body}</tbody></table></div>`;
 }

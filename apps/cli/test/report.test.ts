@@ -1,0 +1,56 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { runCli } from './run-cli.js';
+
+let folder: string;
+const at = (name: string) => path.join(folder, name);
+const measured = ['--base', modelFolder, '--text', evaluationTextPath, '--windows', '2', '--quiet'];
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'calibrant-report-'));
+  for (const scheme of ['Q8_0', 'Q4_0']) await runCli(['quantize', modelFolder, '--scheme', scheme, '--out', at(scheme), '--quiet']);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('calibrant report', () => {
+  it('writes a page, a model card and JSON, and says the summary and the advice', async () => {
+    const { code, stdout } = await runCli(['report', at('Q4_0'), ...measured, '--out', at('Q4_0-report')]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Q4_0 by rtn: 2\.\d+ MB \(5\.\d+ bits per weight\)/);
+    expect(stdout).toContain('--method gptq');
+    expect((await readdir(at('Q4_0-report'))).sort()).toEqual(['README.md', 'report.html', 'report.json']);
+    const data = JSON.parse(await readFile(at('Q4_0-report/report.json'), 'utf8'));
+    expect(data.layers).toHaveLength(29);
+    expect(data.quality.divergence.mean.value).toBeGreaterThan(0.01);
+    expect(data.recipe.scheme.name).toBe('Q4_0');
+    // A report is passed on: no folder of this machine is in it.
+    expect(JSON.stringify(data)).not.toContain(folder);
+    expect(await readFile(at('Q4_0-report/report.html'), 'utf8')).not.toContain(path.dirname(modelFolder));
+  });
+
+  it('shows earlier runs in the plot of size against quality; compare puts them in a table and a page', async () => {
+    const { code } = await runCli(['report', at('Q8_0'), ...measured, '--out', at('Q8_0-report'), '--with', at('Q4_0-report')]);
+    expect(code).toBe(0);
+    expect(await readFile(at('Q8_0-report/report.html'), 'utf8')).toContain('Size against mean KL divergence');
+    const compared = await runCli(['compare', at('Q8_0-report'), at('Q4_0-report/report.json'), '--out', at('compare.html')]);
+    expect(compared.code).toBe(0);
+    expect(compared.stdout.split('\n').filter((line) => /^ ?Q\d_0 /.test(line))).toHaveLength(2);
+    expect(await readFile(at('compare.html'), 'utf8')).toContain('<svg');
+  });
+
+  it('refuses what is no report by its name', async () => {
+    await writeFile(at('other.json'), '{"schema":"something"}');
+    for (const [reference, says] of [
+      [at('other.json'), 'no report of this version'],
+      [at('nowhere'), 'There is no report at'],
+    ]) {
+      const { code, stderr } = await runCli(['compare', reference]);
+      expect(code).not.toBe(0);
+      expect(stderr).toContain(says);
+      expect(stderr).not.toContain('    at ');
+    }
+  });
+});

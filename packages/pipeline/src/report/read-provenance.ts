@@ -1,0 +1,26 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { CalibrationFigures } from '@calibrant/report';
+import { referenceKind } from '../open-model.js';
+import { PROVENANCE_FILE } from '../quantize.js';
+
+/** What a run of Calibrant saved with its output. */
+export interface SavedProvenance {
+  readonly recipe?: unknown;
+  readonly calibration?: CalibrationFigures;
+}
+
+/** The `calibrant.json` beside a model; empty for models of other origin, and for a file that is not what we write. */
+export async function readProvenance(model: string): Promise<SavedProvenance> {
+  const kind = await referenceKind(model);
+  if (kind === undefined || /^https?:/.test(model)) return {};
+  const folder = kind === 'folder' ? model : path.dirname(model);
+  try {
+    const saved = JSON.parse(await readFile(path.join(folder, PROVENANCE_FILE), 'utf8'));
+    if (saved?.madeBy !== 'calibrant') return {};
+    const { recipe, calibration } = saved;
+    return { ...(recipe ? { recipe } : {}), ...(calibration ? { calibration } : {}) };
+  } catch {
+    return {};
+  }
+}
