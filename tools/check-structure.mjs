@@ -3,12 +3,15 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './setup.mjs';
 
-/** Packages of ours that a package's source may import. Methods and formats import core alone. */
+/** Packages of ours that a package's source may import. Methods and formats import core alone; formats that are folders of safetensors share `checkpoint`. */
 const MAY_IMPORT = {
   core: [],
   kernels: ['core'],
   'backend-cpu': ['core', 'kernels'],
   'backend-webgpu': ['core', 'kernels'],
+  'awq-format': ['core', 'checkpoint'],
+  'compressed-tensors': ['core', 'checkpoint'],
+  'gptq-format': ['core', 'checkpoint'],
   'plugin-kit': ['core'],
   pipeline: ['core', 'calibrators', 'checkpoint', 'eval', 'report', 'transformer'],
 };

@@ -1,14 +1,27 @@
+import { awqFormat } from '@calibrant/awq-format';
 import { cpuBackend } from '@calibrant/backend-cpu';
 import { compressedTensors } from '@calibrant/compressed-tensors';
 import type { Plugin } from '@calibrant/core';
 import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
 import { gptq } from '@calibrant/gptq';
+import { gptqFormat } from '@calibrant/gptq-format';
 import { rtn } from '@calibrant/rtn';
 import { architectures } from '@calibrant/transformer';
 
 /** The plug-ins that the CLI registers, in the way in which any program registers its own. The WebGPU backend is optional. */
 export async function officialPlugins(): Promise<Plugin[]> {
-  return [...architectures, rtn(), gptq(), ...ggufSchemes(), ggufFormat(), compressedTensors(), cpuBackend(), ...(await optionalPlugins())];
+  return [
+    ...architectures,
+    rtn(),
+    gptq(),
+    ...ggufSchemes(),
+    ggufFormat(),
+    gptqFormat(),
+    awqFormat(),
+    compressedTensors(),
+    cpuBackend(),
+    ...(await optionalPlugins()),
+  ];
 }
 
 async function optionalPlugins(): Promise<Plugin[]> {

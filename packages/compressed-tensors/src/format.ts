@@ -1,8 +1,9 @@
+import { createModelWriter, folderOutputs, sourceFloat } from '@calibrant/checkpoint';
 import { defineFormat, type Format } from '@calibrant/core';
 import { type CompressedTensorsOptions, optionsSchema } from './options.js';
 import { openCompressedFolder } from './read/open-folder.js';
-import { sourceFloat } from './write/stored-parts.js';
-import { createWriter, isPlannable } from './write/writer.js';
+import { packedWeight } from './write/packed-weight.js';
+import { quantizationConfig } from './write/quantization-config.js';
 
 /**
  * The format `compressed-tensors` (also `safetensors`): a folder that vLLM and transformers load. Linear layers on an integer grid are stored
@@ -23,13 +24,22 @@ export function compressedTensors(): Format<CompressedTensorsOptions> {
     accepts: (scheme) =>
       scheme.kind !== 'block' ||
       `compressed-tensors holds integer grids (int4-g128-sym) and floats, not ${scheme.type} blocks. Use the format gguf.`,
-    async outputs({ checkpoint }) {
-      return [...checkpoint.tensors.values()]
-        .filter(({ name }) => isPlannable(checkpoint, name))
-        .map(({ name, shape }) => ({ name, source: name, shape }));
-    },
+    outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),
-    open: createWriter,
+    async open(input, plan, folder, options, { backend }) {
+      const { facts } = input;
+      const ordered = new Set<string>();
+      const layout = {
+        maxShardBytes: options.maxShardBytes,
+        describe() {
+          const quantization = quantizationConfig(plan, facts, ordered);
+          return quantization && { quantization };
+        },
+      };
+      return createModelWriter(input, plan, folder, layout, (planned) =>
+        packedWeight(planned, { facts, options, backend, onOrdered: (module) => ordered.add(module) }),
+      );
+    },
     reader: { openFolder: openCompressedFolder },
   });
 }

@@ -18,9 +18,9 @@ import {
   toDtype,
   toF32,
 } from '@calibrant/core';
+import { formatInput } from '@calibrant/plugin-kit';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { describe, expect, it } from '@jest/globals';
-import { formatInput } from './memory-model.js';
 
 const format = compressedTensors();
 const isQuantized = (name: string) => /^model\.layers\.0\..*_proj\.weight$/.test(name);
@@ -40,7 +40,7 @@ describe('the embedded model', () => {
           ...output,
           scheme: isQuantized(output.name) ? scheme : format.floatScheme(output, input.facts, options),
         }));
-        const writer = await format.open(input, plan, outputFolder(folder), options);
+        const writer = await format.open(input, plan, outputFolder(folder), options, { backend });
         const expected = new Map<string, Tensor>();
         for (const planned of plan) {
           const value = await source.read(planned.name);

@@ -9,10 +9,11 @@ import {
   tensor,
   toDtype,
 } from '@calibrant/core';
+import { formatInput, type MemoryFolder, memoryCheckpoint, memoryFolder, parseSafetensors, writtenCheckpoint } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
-import { formatInput, type MemoryFolder, memoryCheckpoint, memoryFolder, parseSafetensors, writtenCheckpoint } from './memory-model.js';
 
 const format = compressedTensors();
+const backend = createReferenceBackend();
 const defaults = { scaleDtype: 'auto', dtype: 'auto', maxShardBytes: 5e9 } as const;
 const int4 = parseAffineScheme('int4-g16') as AffineScheme;
 const int8 = parseAffineScheme('int8-channel') as AffineScheme;
@@ -83,7 +84,7 @@ async function writeAll(writer: FormatWriter, plan: readonly PlannedTensor[]): P
 async function written(schemes: Record<string, AffineScheme>, options: object = {}): Promise<MemoryFolder> {
   const folder = memoryFolder();
   const plan = await planOf(schemes, options);
-  const writer = await format.open(input, plan, folder, { ...defaults, ...options });
+  const writer = await format.open(input, plan, folder, { ...defaults, ...options }, { backend });
   await writeAll(writer, plan);
   await writer.finish();
   return folder;
@@ -110,7 +111,7 @@ describe('a written folder', () => {
       ['model.layers.0.self_attn.q_proj'],
       ['model.layers.0.self_attn.k_proj'],
     ]);
-    const checkpoint = await format.reader?.openFolder?.(writtenCheckpoint(folder), { backend: createReferenceBackend() });
+    const checkpoint = await format.reader?.openFolder?.(writtenCheckpoint(folder), { backend });
     expect((await checkpoint?.read(q))?.data[0]).toBe((5 - 8) * 0.5);
     expect((await checkpoint?.read(k))?.data[0]).toBe((5 - 128) * 0.5);
     expect(checkpoint?.config).not.toHaveProperty('quantization_config');
@@ -136,7 +137,7 @@ describe('a written folder', () => {
     expect(JSON.parse(text(folder, 'config.json'))).toEqual({ model_type: 'llama', torch_dtype: 'bfloat16' });
     const found = parseSafetensors(folder.files.get('model.safetensors') as Uint8Array);
     expect([...found.keys()].sort()).toEqual([...tensors.keys()].sort());
-    expect(await format.reader?.openFolder?.(writtenCheckpoint(folder), { backend: createReferenceBackend() })).toBeUndefined();
+    expect(await format.reader?.openFolder?.(writtenCheckpoint(folder), { backend })).toBeUndefined();
   });
 
   it('is split into files by size with an index, a layer in one piece', async () => {
@@ -172,7 +173,8 @@ describe('options', () => {
 
 describe('what cannot be stored', () => {
   it('is refused with the reason and the remedy', async () => {
-    const open = async (schemes: Record<string, AffineScheme>) => format.open(input, await planOf(schemes), memoryFolder(), defaults);
+    const open = async (schemes: Record<string, AffineScheme>) =>
+      format.open(input, await planOf(schemes), memoryFolder(), defaults, { backend });
     await expect(open({ 'model.embed_tokens.weight': int8 })).rejects.toThrow(
       /model\.embed_tokens\.weight \[6, 32\] is none.*recipe\.keep/,
     );
@@ -186,7 +188,7 @@ describe('what cannot be stored', () => {
 
   it('includes a plan that was not written to its end', async () => {
     const plan = await planOf({ [q]: int4 });
-    const writer = await format.open(input, plan, memoryFolder(), defaults);
+    const writer = await format.open(input, plan, memoryFolder(), defaults, { backend });
     await writeAll(writer, plan.slice(1));
     await expect(writer.finish()).rejects.toThrow(/6 rows of the tensor model\.embed_tokens\.weight were not written/);
     await writer.abort();
@@ -199,12 +201,12 @@ describe('reading', () => {
     const found = parseSafetensors(folder.files.get('model.safetensors') as Uint8Array);
     const config = JSON.parse(text(folder, 'config.json'));
     change(found, config.quantization_config);
-    return format.reader?.openFolder?.(memoryCheckpoint(found, config), { backend: createReferenceBackend() });
+    return format.reader?.openFolder?.(memoryCheckpoint(found, config), { backend });
   };
   const part = (suffix: string) => q.replace('weight', suffix);
 
   it('leaves other checkpoints to others, and refuses other layouts of compressed-tensors by name', async () => {
-    expect(await format.reader?.openFolder?.(source, { backend: createReferenceBackend() })).toBeUndefined();
+    expect(await format.reader?.openFolder?.(source, { backend })).toBeUndefined();
     await expect(reopen((_, quantization) => Object.assign(quantization, { format: 'float-quantized' }))).rejects.toThrow(
       /in the format "float-quantized"; "pack-quantized" can be read/,
     );

@@ -5,7 +5,6 @@ import {
   affineSchemeName,
   affineValues,
   createReferenceBackend,
-  createRng,
   type PlannedTensor,
   parseAffineScheme,
   rows,
@@ -14,49 +13,22 @@ import {
   toDtype,
   toF32,
 } from '@calibrant/core';
+import {
+  codedRows,
+  formatInput,
+  type MemoryFolder,
+  memoryCheckpoint,
+  memoryFolder,
+  parseSafetensors,
+  randomLayer,
+  writtenCheckpoint,
+} from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
-import { formatInput, type MemoryFolder, memoryCheckpoint, memoryFolder, parseSafetensors, writtenCheckpoint } from './memory-model.js';
 
 const format = compressedTensors();
 const backend = createReferenceBackend();
 const defaults = { scaleDtype: 'auto', dtype: 'auto', maxShardBytes: 5e9 } as const;
 const NAME = 'model.layers.0.mlp.up_proj';
-
-function randomLayer(scheme: AffineScheme, [out, columns]: [number, number], seed = 1): AffineTensor {
-  const rng = createRng(seed);
-  const groups = scheme.granularity === 'group' ? columns / (scheme.groupSize as number) : 1;
-  const grids = scheme.granularity === 'tensor' ? 1 : out;
-  const code = () => rng.u32() % 2 ** scheme.bits;
-  return {
-    kind: 'affine',
-    scheme,
-    shape: [out, columns],
-    codes: Uint8Array.from({ length: out * columns }, code),
-    scales: tensor(
-      'f32',
-      [grids, groups],
-      Float32Array.from({ length: grids * groups }, () => 0.01 + 0.05 * Math.abs(rng.normal())),
-    ),
-    zeroPoints: tensor(
-      'u8',
-      [grids, groups],
-      Uint8Array.from({ length: grids * groups }, () => (scheme.symmetric ? 2 ** (scheme.bits - 1) : code())),
-    ),
-  };
-}
-
-/** Rows of a layer as a tensor of their own. */
-function part(layer: AffineTensor, start: number, end: number): AffineTensor {
-  const columns = layer.shape[1];
-  const cut = (grid: Tensor) => (layer.scheme.granularity === 'tensor' ? grid : rows(grid, start, end));
-  return {
-    ...layer,
-    shape: [end - start, columns],
-    codes: layer.codes.subarray(start * columns, end * columns),
-    scales: cut(layer.scales),
-    zeroPoints: cut(layer.zeroPoints),
-  };
-}
 
 const named = (name: string) => parseAffineScheme(name) as AffineScheme;
 const source = (shape: readonly number[], dtype: 'bf16' | 'f16' | 'f32' = 'bf16') => tensor(dtype, shape);
@@ -71,11 +43,11 @@ async function writeLayer(
   const checkpoint = memoryCheckpoint(new Map([[`${NAME}.weight`, source(layer.shape, dtype)]]), { torch_dtype: 'bfloat16' });
   const folder = memoryFolder();
   const planned: PlannedTensor = { name: `${NAME}.weight`, source: `${NAME}.weight`, shape: layer.shape, scheme: layer.scheme };
-  const writer = await format.open(formatInput(checkpoint, [planned.name]), [planned], folder, { ...defaults, ...options });
+  const writer = await format.open(formatInput(checkpoint, [planned.name]), [planned], folder, { ...defaults, ...options }, { backend });
   const ends = [...cuts, layer.shape[0]];
   for (const [i, end] of ends.entries()) {
     const start = i === 0 ? 0 : ends[i - 1];
-    await writer.write(planned, { rowStart: start, value: part(layer, start, end) });
+    await writer.write(planned, { rowStart: start, value: codedRows(layer, start, end) });
   }
   expect(await writer.finish()).toEqual(['model.safetensors']);
   return folder;

@@ -15,12 +15,13 @@ export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from 
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
 export { type Codebook, E2M1, NF4, nearestCode, type SortedCodebook, sortCodebook } from './codebook.js';
 export { toDtype, toF32 } from './convert.js';
+export { decodeTensor } from './decode.js';
 export { DTYPES, type DType, type DTypeInfo, dtypeInfo, type TypedArray } from './dtype.js';
 export { CalibrantError, type ErrorCode, type ErrorDetails, throwIfAborted } from './errors.js';
 export { fakeQuantizeAttributes, roundActivations, staticGrid } from './fake-quantize-grid.js';
 export { type CodedFloat, decodeFloat, decodeOne, encodeFloat, encodeOne } from './float-codecs.js';
 export type { ImportanceEntry, ImportanceFiles, ImportanceMatrix, ImportanceOrigin } from './importance.js';
-export type { ByteSink, ByteSource, Checkpoint, OutputFolder, TensorInfo } from './io.js';
+export type { ByteSink, ByteSource, Checkpoint, CodedInfo, OutputFolder, TensorInfo } from './io.js';
 export {
   defineKernel,
   type EmbeddedWasm,

@@ -1,4 +1,6 @@
 import type { ExecutionPlan } from './activation-scheme.js';
+import type { DType } from './dtype.js';
+import type { QuantizedTensor, TensorScheme } from './scheme.js';
 import type { Tensor, TensorSpec } from './tensor.js';
 
 /** Bytes that can be read at any position: a file, a remote object, a buffer. */
@@ -31,9 +33,20 @@ export interface TensorInfo extends TensorSpec {
   readonly name: string;
   /** How the tensor is stored when that is not its dtype: `q4_K`, `pack-quantized int4`. */
   readonly storage?: string;
+  /** The grid that it is stored on, where `Checkpoint.readCoded` gives its codes. */
+  readonly coded?: CodedInfo;
   /** Bytes on disk. */
   readonly bytes: number;
   readonly file: string;
+}
+
+/** What is known of a tensor's codes before they are read. */
+export interface CodedInfo {
+  readonly scheme: TensorScheme;
+  /** In which its scales are stored. */
+  readonly scaleDtype: DType;
+  /** Whether its groups are not contiguous (GPTQ's act-order): its codes come with a `groupIndex`. */
+  readonly ordered?: boolean;
 }
 
 /** Named tensors + config + side files, read lazily. Tensor names are Hugging Face's; quantized tensors read as f32. */
@@ -45,6 +58,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Reads a tensor or a range of its rows in its stored dtype (f32 when the storage is quantized). */
   read(name: string, range?: { readonly start: number; readonly end: number }): Promise<Tensor>;
+  /** The codes and scales of a tensor whose info says `coded`, or of a range of its rows: what `read` would decode. */
+  readCoded?(name: string, range?: { readonly start: number; readonly end: number }): Promise<QuantizedTensor>;
   /** A side file (`tokenizer.json`, …) as text, or undefined when there is none. */
   text(file: string): Promise<string | undefined>;
   /** The names of the side files. */

@@ -32,6 +32,8 @@ describe('parseRecipe', () => {
     [{ scheme: { name: 'Q8_0' } }, 'Q8_0', 'gguf'],
     [{ format: 'gguf', quantizer: 'gptq' }, 'Q4_K_M', 'gguf'],
     [{ format: 'safetensors' }, 'int4-g128-asym', 'safetensors'],
+    [{ format: 'gptq' }, 'int4-g128-sym', 'gptq'],
+    [{ format: 'awq' }, 'int4-g128-asym', 'awq'],
   ])('fills in a scheme and a format that fit each other: %j', (input, scheme, format) => {
     const recipe = parseRecipe(input);
     expect([recipe.scheme.name, recipe.format.name]).toEqual([scheme, format]);

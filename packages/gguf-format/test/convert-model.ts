@@ -72,7 +72,7 @@ export async function convert(
   const found = schemeNamed(scheme);
   const assigned = found.assign(outputs, facts, found.options.parse(schemeOptions));
   const plan = outputs.map((output) => ({ ...output, scheme: assigned.get(output.name) ?? format.floatScheme(output, facts, options) }));
-  const writer = await format.open(input, plan, folder, options);
+  const writer = await format.open(input, plan, folder, options, { backend });
   for (const planned of plan) {
     const values = await valuesOf(checkpoint, planned);
     const columns = planned.shape.at(-1) ?? 1;

@@ -44,11 +44,11 @@ export async function openSingleFile(file: string, signal: AbortSignal | undefin
   throw new CalibrantError('CORRUPT_FILE', `${file} is empty. Download or copy it again.`, { file });
 }
 
-async function openFile(file: string, { registry, backend, signal }: OpenModelOptions): Promise<Checkpoint> {
-  const source = await openSingleFile(file, signal);
+async function openFile(file: string, { registry, ...context }: OpenModelOptions): Promise<Checkpoint> {
+  const source = await openSingleFile(file, context.signal);
   try {
     for (const format of registry.list('format')) {
-      const opened = await format.reader?.openFile?.(source, { backend });
+      const opened = await format.reader?.openFile?.(source, context);
       if (opened) return opened;
     }
   } catch (error) {
@@ -75,9 +75,9 @@ async function onlyGguf(folder: string): Promise<string | undefined> {
   return models.size === 1 && !names.includes('config.json') ? path.join(folder, files[0]) : undefined;
 }
 
-async function wrapFolder(checkpoint: Checkpoint, { registry, backend }: OpenModelOptions): Promise<Checkpoint> {
+async function wrapFolder(checkpoint: Checkpoint, { registry, ...context }: OpenModelOptions): Promise<Checkpoint> {
   for (const format of registry.list('format')) {
-    const opened = await format.reader?.openFolder?.(checkpoint, { backend });
+    const opened = await format.reader?.openFolder?.(checkpoint, context);
     if (opened) return opened;
   }
   const method = (checkpoint.config.quantization_config as { quant_method?: string } | undefined)?.quant_method;

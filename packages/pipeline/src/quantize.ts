@@ -140,7 +140,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
 
     await checkDiskSpace(folder.stagingPath, plan);
     const weighed = await importance?.matrix(plan);
-    const writer = await format.open(weighed ? { ...input, importance: weighed.origin } : input, plan, folder, formatOptions);
+    const writer = await format.open(weighed ? { ...input, importance: weighed.origin } : input, plan, folder, formatOptions, options);
     let written: Awaited<ReturnType<typeof writeTensors>>;
     let files: readonly string[];
     try {

@@ -19,6 +19,7 @@ export interface RecipeOptions extends TextOptions, GgufOptions {
   readonly targetTypes?: string[];
   readonly keep?: string[];
   readonly set?: string[];
+  readonly formatOption?: string[];
 }
 
 /** The recipe file with the command line's options over it. */
@@ -43,7 +44,9 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
 /** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */
 function schemeAndFormat(options: RecipeOptions, scheme: string | undefined, base: RecipeInput): Pick<RecipeInput, 'scheme' | 'format'> {
   const ofScheme = schemeOptions(options);
-  const ofFormat = formatOptions(options, optionsOf(base.format));
+  const named = options.formatOption ? assignments(options.formatOption, '--format-option') : undefined;
+  const ofGguf = formatOptions(options, optionsOf(base.format));
+  const ofFormat = named ? { ...optionsOf(base.format), ...ofGguf, ...named } : ofGguf;
   return {
     ...(ofScheme
       ? { scheme: { name: scheme ?? nameOf(base.scheme, 'Q4_K_M'), options: { ...optionsOf(base.scheme), ...ofScheme } } }
@@ -115,7 +118,7 @@ function schemeOf({ scheme, bits, groupSize, symmetric, format }: RecipeOptions)
     throw new CalibrantError('INVALID_ARGUMENT', `--group-size must be a whole number, "channel" or "tensor", found "${size}".`, {
       option: '--group-size',
     });
-  return `int${bits ?? 4}-${/^\d+$/.test(size) ? `g${size}` : size}-${symmetric ? 'sym' : 'asym'}`;
+  return `int${bits ?? 4}-${/^\d+$/.test(size) ? `g${size}` : size}-${symmetric || format === 'gptq' ? 'sym' : 'asym'}`;
 }
 
 /** GGUF has no free choice of bits and groups: the type that users of that width take. */
@@ -153,11 +156,11 @@ function optionsOf(plugin: Named): Record<string, unknown> {
 }
 
 /** `a=1 b=true c=text` as an object. */
-function assignments(set: readonly string[] = []): Record<string, unknown> {
+function assignments(set: readonly string[] = [], option = '--set'): Record<string, unknown> {
   return Object.fromEntries(
     set.map((text) => {
       const at = text.indexOf('=');
-      if (at < 1) throw new CalibrantError('INVALID_ARGUMENT', `--set takes option=value, found "${text}".`, { option: '--set' });
+      if (at < 1) throw new CalibrantError('INVALID_ARGUMENT', `${option} takes option=value, found "${text}".`, { option });
       const value = text.slice(at + 1);
       return [text.slice(0, at), /^(true|false|null|-?\d+(\.\d+)?(e-?\d+)?)$/.test(value) ? JSON.parse(value) : value];
     }),

@@ -3,6 +3,8 @@ import { byteLength, CalibrantError, DTYPES, type TensorSpec } from '@calibrant/
 /** A tensor to be written. */
 export interface NamedTensorSpec extends TensorSpec {
   readonly name: string;
+  /** It may be left out: the file holds it only when it was written. */
+  readonly optional?: boolean;
 }
 
 export interface SafetensorsLayout {
@@ -21,7 +23,18 @@ export interface SafetensorsLayout {
  * @throws CalibrantError `DUPLICATE_NAME`, or `INVALID_ARGUMENT` for a tensor called `__metadata__`.
  */
 export function layoutSafetensors(tensors: readonly NamedTensorSpec[], metadata: Readonly<Record<string, string>>): SafetensorsLayout {
-  const ordered = [...tensors].sort((a, b) => DTYPES[b.dtype].bytes - DTYPES[a.dtype].bytes);
+  return layoutInOrder(
+    [...tensors].sort((a, b) => DTYPES[b.dtype].bytes - DTYPES[a.dtype].bytes),
+    metadata,
+  );
+}
+
+/** {@link layoutSafetensors} in the given order, which must keep every tensor aligned; `headerBytes` is the room for length and JSON, if it is fixed. */
+export function layoutInOrder(
+  ordered: readonly NamedTensorSpec[],
+  metadata: Readonly<Record<string, string>>,
+  headerBytes?: number,
+): SafetensorsLayout {
   const described: [string, unknown][] = [['__metadata__', metadata]];
   const relative = new Map<string, number>();
   let at = 0;
@@ -38,7 +51,7 @@ export function layoutSafetensors(tensors: readonly NamedTensorSpec[], metadata:
   const json = new TextEncoder().encode(
     `{${described.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`,
   );
-  const length = Math.ceil(json.byteLength / 8) * 8;
+  const length = headerBytes === undefined ? Math.ceil(json.byteLength / 8) * 8 : headerBytes - 8;
   const header = new Uint8Array(8 + length).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(json, 8);

@@ -6,6 +6,8 @@ import { createSafetensorsWriter, type SafetensorsWriter, type SafetensorsWriter
 export interface ShardedWriterOptions extends SafetensorsWriterOptions {
   /** Bytes of tensors per file, 5 GB if absent (as in transformers). A larger tensor gets a file of its own. */
   readonly maxShardBytes?: number;
+  /** Tensors with the same group stay in one file; by its name each tensor is a group. Those of a group must follow one another. */
+  readonly groupOf?: (tensor: string) => string;
 }
 
 /** A {@link SafetensorsWriter} over several files. `files` are their names. */
@@ -20,9 +22,9 @@ export interface ShardedWriter extends SafetensorsWriter {
 export async function createShardedWriter(
   folder: OutputFolder,
   tensors: readonly NamedTensorSpec[],
-  { maxShardBytes = 5e9, metadata = { format: 'pt' } }: ShardedWriterOptions = {},
+  { maxShardBytes = 5e9, metadata = { format: 'pt' }, groupOf = (name) => name }: ShardedWriterOptions = {},
 ): Promise<ShardedWriter> {
-  const groups = splitBySize(tensors, maxShardBytes);
+  const groups = splitBySize(tensors, maxShardBytes, groupOf);
   const files = groups.map((_, i) => shardName(i, groups.length));
   const shardOf = new Map<string, number>();
   groups.forEach((group, i) => {
@@ -53,32 +55,41 @@ export async function createShardedWriter(
       await writers[shard].write(name, data, options);
     },
     async finish() {
-      for (const writer of writers) await writer.finish();
-      if (groups.length === 1) return;
-      const total = tensors.reduce((sum, spec) => sum + byteLength(spec), 0);
-      const weightMap = [...shardOf].map(([name, shard]) => `    ${JSON.stringify(name)}: ${JSON.stringify(files[shard])}`);
+      const present: NamedTensorSpec[] = [];
+      for (const writer of writers) present.push(...(await writer.finish()));
+      if (groups.length === 1) return present;
+      const total = present.reduce((sum, spec) => sum + byteLength(spec), 0);
+      const weightMap = present.map(({ name }) => `    ${JSON.stringify(name)}: ${JSON.stringify(files[shardOf.get(name) as number])}`);
       await folder.writeText(
         INDEX_FILE,
         `{\n  "metadata": {\n    "total_size": ${total}\n  },\n  "weight_map": {\n${weightMap.join(',\n')}\n  }\n}\n`,
       );
+      return present;
     },
     close,
   };
 }
 
-function splitBySize(tensors: readonly NamedTensorSpec[], maxBytes: number): NamedTensorSpec[][] {
-  const groups: NamedTensorSpec[][] = [[]];
+function splitBySize(tensors: readonly NamedTensorSpec[], maxBytes: number, groupOf: (tensor: string) => string): NamedTensorSpec[][] {
+  const sizes = new Map<string, number>();
+  for (const spec of tensors) sizes.set(groupOf(spec.name), (sizes.get(groupOf(spec.name)) ?? 0) + byteLength(spec));
+  const shards: NamedTensorSpec[][] = [[]];
   let held = 0;
+  let last: string | undefined;
   for (const spec of tensors) {
-    const bytes = byteLength(spec);
-    if (held > 0 && held + bytes > maxBytes) {
-      groups.push([]);
-      held = 0;
+    const group = groupOf(spec.name);
+    if (group !== last) {
+      const bytes = sizes.get(group) as number;
+      if (held > 0 && held + bytes > maxBytes) {
+        shards.push([]);
+        held = 0;
+      }
+      held += bytes;
+      last = group;
     }
-    (groups.at(-1) as NamedTensorSpec[]).push(spec);
-    held += bytes;
+    (shards.at(-1) as NamedTensorSpec[]).push(spec);
   }
-  return groups;
+  return shards;
 }
 
 function shardName(index: number, count: number): string {

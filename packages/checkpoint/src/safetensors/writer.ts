@@ -1,5 +1,6 @@
 import { type ByteSink, byteLength, CalibrantError, DTYPES, describeSpec, elementCount, type Tensor } from '@calibrant/core';
-import { layoutSafetensors, type NamedTensorSpec } from './layout.js';
+import type { NamedTensorSpec } from './layout.js';
+import { placeTensors } from './placement.js';
 import { createWrittenRows } from './written-rows.js';
 
 /** Writes tensors of a file whose names, types and shapes were given in advance, in any order. */
@@ -10,8 +11,8 @@ export interface SafetensorsWriter {
    * @throws CalibrantError `UNKNOWN_NAME` or `SHAPE_MISMATCH` when it was not announced like that.
    */
   write(name: string, data: Tensor, options?: { readonly row?: number }): Promise<void>;
-  /** Checks that every row of every tensor was written, and closes the sink. @throws CalibrantError `INVALID_ARGUMENT` naming what is missing. */
-  finish(): Promise<void>;
+  /** Checks that every row of every tensor was written, and closes the sink. Returns the tensors of the file. @throws CalibrantError `INVALID_ARGUMENT` naming what is missing. */
+  finish(): Promise<readonly NamedTensorSpec[]>;
   /** Closes the sink without checking, after an error. */
   close(): Promise<void>;
 }
@@ -22,7 +23,8 @@ export interface SafetensorsWriterOptions {
 }
 
 /**
- * Starts a safetensors file: writes the header at once, so that tensors can follow one by one and nothing is kept in memory.
+ * Starts a safetensors file. Tensors follow one by one and nothing is kept in memory; where some are optional, those and the few whose bytes are no
+ * multiple of 8 wait in memory until the end.
  *
  * @example
  * const writer = await createSafetensorsWriter(await fileSink('model.safetensors'), [{ name: 'w', dtype: 'f32', shape: [4, 2] }]);
@@ -35,12 +37,8 @@ export async function createSafetensorsWriter(
   tensors: readonly NamedTensorSpec[],
   { metadata = { format: 'pt' } }: SafetensorsWriterOptions = {},
 ): Promise<SafetensorsWriter> {
-  const { header, offsets } = layoutSafetensors(tensors, metadata);
+  const placement = await placeTensors(sink, tensors, metadata);
   const announced = new Map(tensors.map((spec) => [spec.name, { spec, rows: spec.shape[0] ?? 1, written: createWrittenRows() }]));
-  await sink.write(0, header).catch(async (error) => {
-    await sink.close();
-    throw error;
-  });
 
   return {
     async write(name, data, { row = 0 } = {}) {
@@ -66,12 +64,13 @@ export async function createSafetensorsWriter(
         );
       const rowBytes = elementCount(spec.shape.slice(1)) * DTYPES[spec.dtype].bytes;
       const bytes = new Uint8Array(data.data.buffer, data.data.byteOffset, byteLength(data));
-      await sink.write((offsets.get(name) as number) + row * rowBytes, bytes);
+      await placement.write(name, row * rowBytes, bytes);
       written.add(row, row + count);
     },
     async finish() {
       for (const { spec, rows, written } of announced.values()) {
-        const missing = byteLength(spec) === 0 ? undefined : written.firstMissing(rows);
+        const nothing = byteLength(spec) === 0 || (spec.optional && written.firstMissing(1) === 0);
+        const missing = nothing ? undefined : written.firstMissing(rows);
         if (missing !== undefined)
           throw new CalibrantError(
             'INVALID_ARGUMENT',
@@ -82,7 +81,9 @@ export async function createSafetensorsWriter(
             },
           );
       }
+      const present = await placement.finish();
       await sink.close();
+      return present;
     },
     close: () => sink.close(),
   };

@@ -1,6 +1,7 @@
-import { CalibrantError, type Checkpoint, type TensorInfo } from '@calibrant/core';
+import { type CodedWeight, codedFolder } from '@calibrant/checkpoint';
+import { CalibrantError, type Checkpoint, type FormatContext } from '@calibrant/core';
 import { readConfigGroups } from './config-groups.js';
-import { openPackedWeight, type PackedWeight } from './packed-weight.js';
+import { openPackedWeight } from './packed-weight.js';
 
 const PARTS = ['weight_packed', 'weight_scale', 'weight_shape', 'weight_zero_point', 'weight_g_idx'];
 
@@ -10,8 +11,8 @@ const PARTS = ['weight_packed', 'weight_scale', 'weight_shape', 'weight_zero_poi
  *
  * @throws CalibrantError `UNSUPPORTED` for formats other than pack-quantized, `CORRUPT_FILE` for layers whose parts do not fit.
  */
-export async function openCompressedFolder(checkpoint: Checkpoint): Promise<Checkpoint | undefined> {
-  const { quantization_config: quantization, ...config } = checkpoint.config as { quantization_config?: Record<string, unknown> };
+export async function openCompressedFolder(checkpoint: Checkpoint, { backend }: FormatContext): Promise<Checkpoint | undefined> {
+  const { quantization_config: quantization } = checkpoint.config as { quantization_config?: Record<string, unknown> };
   if (quantization?.quant_method !== 'compressed-tensors') return undefined;
   if (quantization.format !== 'pack-quantized')
     throw new CalibrantError(
@@ -23,34 +24,15 @@ export async function openCompressedFolder(checkpoint: Checkpoint): Promise<Chec
   const modules = [...checkpoint.tensors.keys()]
     .filter((name) => name.endsWith('.weight_packed'))
     .map((name) => name.slice(0, -'.weight_packed'.length));
-  const weights = new Map<string, PackedWeight>();
+  const weights: CodedWeight[] = [];
   for (const module of modules) {
     const scheme = schemeOf(module);
     if (!scheme)
       throw new CalibrantError('CORRUPT_FILE', `${checkpoint.name}: no group of quantization_config.config_groups covers ${module}.`, {
         tensor: `${module}.weight_packed`,
       });
-    weights.set(`${module}.weight`, await openPackedWeight(checkpoint, module, scheme));
+    weights.push(await openPackedWeight(checkpoint, module, scheme, backend));
   }
-  const hidden = new Set(modules.flatMap((module) => PARTS.map((part) => `${module}.${part}`)));
-  const tensors = new Map<string, TensorInfo>();
-  for (const [name, info] of checkpoint.tensors) {
-    const packed = name.endsWith('.weight_packed') ? weights.get(name.replace(/_packed$/, '')) : undefined;
-    if (packed) tensors.set(packed.info.name, packed.info);
-    else if (!hidden.has(name)) tensors.set(name, info);
-  }
-  return {
-    name: checkpoint.name,
-    config,
-    tensors,
-    files: checkpoint.files,
-    text: (file) => checkpoint.text(file),
-    async read(name, range) {
-      const weight = weights.get(name);
-      if (!weight) return checkpoint.read(name, range);
-      const { start, end } = range ?? { start: 0, end: weight.info.shape[0] };
-      return weight.read(start, end);
-    },
-    close: () => checkpoint.close(),
-  };
+  const parts = new Set(modules.flatMap((module) => PARTS.map((part) => `${module}.${part}`)));
+  return codedFolder(checkpoint, { weights, parts, backend });
 }

@@ -1,29 +1,30 @@
+import { type CodedWeight, unpackColumns, unpackRows, wordsFor } from '@calibrant/checkpoint';
 import {
   type AffineScheme,
+  type AffineTensor,
+  type Backend,
   CalibrantError,
   type Checkpoint,
   groupsPerRow,
+  rows,
   schemeGroupSize,
   type Tensor,
   type TensorInfo,
   tensor,
   toF32,
 } from '@calibrant/core';
-import { unpackColumns, unpackRow, wordsFor } from '../bits.js';
-
-/** A packed weight that can be read as f32. */
-export interface PackedWeight {
-  readonly info: TensorInfo;
-  /** Values of the rows `[start, end)`, `scale · (code − zeroPoint)` in f32 with the stored scales. */
-  read(start: number, end: number): Promise<Tensor>;
-}
 
 /**
  * Opens the weight of one module.
  *
  * @throws CalibrantError `CORRUPT_FILE` when its parts are missing or do not fit each other.
  */
-export async function openPackedWeight(checkpoint: Checkpoint, module: string, scheme: AffineScheme): Promise<PackedWeight> {
+export async function openPackedWeight(
+  checkpoint: Checkpoint,
+  module: string,
+  scheme: AffineScheme,
+  backend: Backend,
+): Promise<CodedWeight> {
   const { bits, granularity, symmetric } = scheme;
   const part = (suffix: string): TensorInfo | undefined => checkpoint.tensors.get(`${module}.${suffix}`);
   const corrupt = (what: string): CalibrantError =>
@@ -51,12 +52,19 @@ export async function openPackedWeight(checkpoint: Checkpoint, module: string, s
   if (scales !== (granularity === 'tensor' ? 1 : out * groups))
     throw corrupt(`weight_scale must hold ${granularity === 'tensor' ? 1 : out * groups} values, found [${scale.shape.join(', ')}]`);
 
-  const all = async (suffix: string): Promise<Tensor> => checkpoint.read(`${module}.${suffix}`);
-  async function zeroPoints(): Promise<Uint8Array | undefined> {
-    if (symmetric || !zero) return undefined;
-    const { data, dtype } = await all('weight_zero_point');
-    if (dtype === 'i32' && granularity !== 'tensor') return unpackColumns(data as Int32Array, groups, bits, out, perWord);
-    return Uint8Array.from(data as Int8Array, (value) => Number(value) + 2 ** (bits - 1));
+  const index = order ? await readOrder(checkpoint, order, groups, corrupt) : undefined;
+  const scaleShape = [granularity === 'tensor' ? 1 : out, groups];
+  const middle = 2 ** (bits - 1);
+
+  async function zeroPoints(): Promise<Tensor> {
+    if (symmetric || !zero) return tensor('u8', scaleShape, new Uint8Array(scales).fill(middle));
+    const stored = await checkpoint.read(zero.name);
+    if (stored.dtype === 'i32' && granularity !== 'tensor') return unpackColumns(backend, stored, bits, out, perWord);
+    return tensor(
+      'u8',
+      scaleShape,
+      Uint8Array.from(stored.data as Int8Array, (value) => Number(value) + middle),
+    );
   }
 
   const parts = [packed, scale, ...(zero ? [zero] : []), ...(order ? [order] : [])];
@@ -66,31 +74,38 @@ export async function openPackedWeight(checkpoint: Checkpoint, module: string, s
       dtype: 'f32',
       shape: [out, columns],
       storage: `pack-quantized int${bits}`,
+      coded: { scheme, scaleDtype: scale.dtype, ...(index ? { ordered: true } : {}) },
       bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
       file: packed.file,
     },
-    async read(start, end) {
+    async readCoded(start, end): Promise<AffineTensor> {
       const words = await checkpoint.read(packed.name, { start, end });
-      const wholeScale = granularity === 'tensor' || scale.shape.length < 2;
-      const scaleValues = toF32(await checkpoint.read(scale.name, wholeScale ? undefined : { start, end }));
-      const scaleBase = wholeScale ? start : 0;
-      const zeros = await zeroPoints();
-      const index = order ? ((await all('weight_g_idx')).data as Int32Array) : undefined;
-      if (index?.some((group) => group < 0 || group >= groups)) throw corrupt(`weight_g_idx names a group beyond ${groups - 1}`);
-      const groupOf = index ?? Int32Array.from({ length: columns }, (_, c) => (granularity === 'group' ? Math.floor(c / groupSize) : 0));
-      const bytes = new Uint8Array(words.data.buffer, words.data.byteOffset, words.data.byteLength);
-      const width = packed.shape[1] * 4;
-      const values = new Float32Array((end - start) * columns);
-      for (let r = 0; r < end - start; r++) {
-        const codes = unpackRow(bytes.subarray(r * width, (r + 1) * width), bits, columns, perWord);
-        const scaleRow = granularity === 'tensor' ? 0 : (r + scaleBase) * groups;
-        const zeroRow = granularity === 'tensor' ? 0 : (r + start) * groups;
-        for (let c = 0; c < columns; c++) {
-          const zeroPoint = zeros ? zeros[zeroRow + groupOf[c]] : 2 ** (bits - 1);
-          values[r * columns + c] = scaleValues[scaleRow + groupOf[c]] * (codes[c] - zeroPoint);
-        }
-      }
-      return tensor('f32', [end - start, columns], values);
+      const codes = await unpackRows(backend, words, bits, columns, perWord);
+      const steps = toF32(await checkpoint.read(scale.name));
+      const ofRows = (grid: Tensor) => (granularity === 'tensor' ? grid : rows(grid, start, end));
+      return {
+        kind: 'affine',
+        scheme,
+        shape: [end - start, columns],
+        codes: codes.data as Uint8Array,
+        scales: ofRows(tensor('f32', scaleShape, steps)),
+        zeroPoints: ofRows(await zeroPoints()),
+        ...(index ? { groupIndex: index } : {}),
+      };
     },
   };
+}
+
+/** The group of each input; −1 everywhere stands for contiguous groups. */
+async function readOrder(
+  checkpoint: Checkpoint,
+  { name, shape }: TensorInfo,
+  groups: number,
+  corrupt: (what: string) => CalibrantError,
+): Promise<Int32Array | undefined> {
+  const index = Int32Array.from((await checkpoint.read(name)).data as Int32Array, Number);
+  if (index.every((group) => group === -1)) return undefined;
+  if (index.some((group) => group < 0 || group >= groups))
+    throw corrupt(`weight_g_idx [${shape.join(', ')}] names a group beyond ${groups - 1}`);
+  return index;
 }

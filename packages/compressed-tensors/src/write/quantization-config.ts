@@ -1,3 +1,4 @@
+import { keptModules, moduleName } from '@calibrant/checkpoint';
 import { type AffineScheme, affineSchemeName, type ModelFacts, type PlannedTensor } from '@calibrant/core';
 
 /**
@@ -35,7 +36,7 @@ export function quantizationConfig(
     format: 'pack-quantized',
     quantization_status: 'compressed',
     config_groups: Object.fromEntries(configGroups),
-    ignore: unquantizedLinears(plan, facts),
+    ignore: keptModules(plan, facts),
     kv_cache_scheme: null,
     global_compression_ratio: null,
   };
@@ -51,22 +52,4 @@ function weightArguments({ bits, symmetric, granularity, groupSize }: AffineSche
     dynamic: false,
     ...(ordered ? { actorder: 'group' } : {}),
   };
-}
-
-/**
- * Every linear layer that stays as it is. `lm_head` is always one unless it is quantized: with tied embeddings the module exists although no
- * tensor has its name. Matrices of other modules (a router, say) are named too; naming what is no Linear does no harm.
- */
-function unquantizedLinears(plan: readonly PlannedTensor[], facts: ModelFacts): string[] {
-  const quantized = new Set(plan.filter(({ scheme }) => scheme.kind === 'affine').map(({ name }) => moduleName(name)));
-  const kept = new Set<string>(['lm_head']);
-  for (const { name, source, shape } of plan) {
-    const matrix = shape.length === 2 && name.endsWith('.weight') && !/(^|\.)(embed\w*|wte|wpe|word_embeddings)\.weight$/.test(name);
-    if (matrix || (source !== undefined && facts.linears.has(source))) kept.add(moduleName(name));
-  }
-  return [...kept].filter((module) => !quantized.has(module)).sort();
-}
-
-function moduleName(tensor: string): string {
-  return tensor.replace(/\.weight$/, '');
 }

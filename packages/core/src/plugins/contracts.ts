@@ -144,6 +144,11 @@ export interface FormatWriter {
   abort(): Promise<void>;
 }
 
+/** What a format packs and unpacks with, and where it reports what a person should know. */
+export interface FormatContext extends RunOptions {
+  readonly backend: Backend;
+}
+
 /** A layout on disk. */
 export interface Format<Options = unknown> extends PluginBase<'format', Options> {
   /** Which grids it can hold, with a reason for a person when it cannot. */
@@ -152,7 +157,13 @@ export interface Format<Options = unknown> extends PluginBase<'format', Options>
   outputs(input: FormatInput, options: Options): Promise<readonly OutputTensor[]>;
   /** The float type of a tensor that no scheme covers. */
   floatScheme(tensor: OutputTensor, facts: ModelFacts, options: Options): TensorScheme;
-  open(input: FormatInput, plan: readonly PlannedTensor[], folder: OutputFolder, options: Options): Promise<FormatWriter>;
+  open(
+    input: FormatInput,
+    plan: readonly PlannedTensor[],
+    folder: OutputFolder,
+    options: Options,
+    context: FormatContext,
+  ): Promise<FormatWriter>;
   /** Whether it recognizes a model (from the names of files, the config and first bytes), and how to read it as a checkpoint in f32. */
   readonly reader?: FormatReader;
   /** How it stores importance matrices. */
@@ -161,9 +172,9 @@ export interface Format<Options = unknown> extends PluginBase<'format', Options>
 
 export interface FormatReader {
   /** A single-file model, recognized by its first bytes. */
-  openFile?(source: ByteSource, context: { backend: Backend }): Promise<Checkpoint | undefined>;
+  openFile?(source: ByteSource, context: FormatContext): Promise<Checkpoint | undefined>;
   /** A folder that an ordinary reader opened; wraps it when its config names this format. */
-  openFolder?(checkpoint: Checkpoint, context: { backend: Backend }): Promise<Checkpoint | undefined>;
+  openFolder?(checkpoint: Checkpoint, context: FormatContext): Promise<Checkpoint | undefined>;
 }
 
 /** Rewrites weights so that the function stays and quantization gets easier. Applied block by block, before the quantizer. */

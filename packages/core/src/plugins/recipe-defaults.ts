@@ -5,7 +5,8 @@ const INTEGER_METHODS = new Set(['gptq']);
 
 /**
  * Fills in the scheme and format that a recipe leaves out so that they fit each other: an integer grid goes into compressed-tensors, another
- * scheme into GGUF; GGUF gets Q4_K_M, compressed-tensors `int4-g128-asym`; with neither given the method decides.
+ * scheme into GGUF; GGUF gets Q4_K_M, GPTQ files `int4-g128-sym` (what every server's fast kernel takes), others `int4-g128-asym`; with neither given
+ * the method decides.
  */
 export function withMatchingDefaults(input: unknown): unknown {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return input;
@@ -19,7 +20,7 @@ export function withMatchingDefaults(input: unknown): unknown {
         : INTEGER_METHODS.has(nameOf(quantizer)?.toLowerCase() ?? '');
   return {
     ...input,
-    scheme: scheme ?? (integer ? 'int4-g128-asym' : 'Q4_K_M'),
+    scheme: scheme ?? (integer ? (nameOf(format)?.toLowerCase() === 'gptq' ? 'int4-g128-sym' : 'int4-g128-asym') : 'Q4_K_M'),
     format: format ?? (integer ? 'compressed-tensors' : 'gguf'),
   };
 }

@@ -30,7 +30,7 @@ export const recipeSchema = z.strictObject({
     .describe('Q4_K_M, int4-g128-asym, int8-channel-sym, ...; if absent what fits the format'),
   format: named
     .default({ name: 'gguf', options: {} })
-    .describe('layout of the files: gguf, compressed-tensors; if absent what fits the scheme'),
+    .describe('layout of the files: gguf, gptq, awq, compressed-tensors; if absent what fits the scheme'),
   calibration: calibration.optional().describe('text for methods that observe the model'),
   importance: z
     .union([

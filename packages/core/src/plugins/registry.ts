@@ -25,11 +25,13 @@ interface ByKind {
   metric: Metric;
 }
 
-/** Packages that provide a name which is not registered, for the message of an unknown name. */
+/** Packages that provide a name (or `kind:name`) which is not registered, for the message of an unknown name. */
 const OFFICIAL: Readonly<Record<string, string>> = {
   rtn: '@calibrant/rtn',
   gptq: '@calibrant/gptq',
   gguf: '@calibrant/gguf-format',
+  'format:gptq': '@calibrant/gptq-format',
+  'format:awq': '@calibrant/awq-format',
   'compressed-tensors': '@calibrant/compressed-tensors',
   safetensors: '@calibrant/compressed-tensors',
   cpu: '@calibrant/backend-cpu',
@@ -96,8 +98,15 @@ export function createRegistry(plugins: readonly (Plugin | readonly Plugin[])[] 
           ofKind.flatMap((plugin) => [plugin.name, ...(plugin.aliases ?? [])]),
         ) ?? '',
       );
-      const official = close ? name : (nearest(name, Object.keys(OFFICIAL)) ?? name);
-      const provider = Object.hasOwn(OFFICIAL, official.toLowerCase()) ? OFFICIAL[official.toLowerCase()] : undefined;
+      const official = close
+        ? name
+        : (nearest(
+            name,
+            Object.keys(OFFICIAL).map((key) => key.replace(`${kind}:`, '')),
+          ) ?? name);
+      const provider = [`${kind}:${official.toLowerCase()}`, official.toLowerCase()]
+        .filter((each) => Object.hasOwn(OFFICIAL, each))
+        .map((each) => OFFICIAL[each])[0];
       throw new CalibrantError(
         'UNKNOWN_NAME',
         [

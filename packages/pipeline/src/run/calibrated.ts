@@ -1,6 +1,7 @@
 import {
   type Backend,
   type BufferHandle,
+  decodeTensor,
   type FormatWriter,
   type PlannedTensor,
   type Quantizer,
@@ -10,7 +11,7 @@ import {
 import type { BlockStage, Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import { collectHessians } from './collect-hessians.js';
 import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
-import { dequantize, inOutputRows, quantizeLinear } from './quantize-linear.js';
+import { inOutputRows, quantizeLinear } from './quantize-linear.js';
 
 export type LayerFacts = Readonly<Record<string, number | string | boolean>>;
 
@@ -79,7 +80,7 @@ async function quantizeStages(
         const weight = weights.get(name) as BufferHandle;
         const { tensor, facts = {} } = await quantizeLinear(quantizer, options, planned, weight, observations.get(point), backend, input);
         await writer.write(planned, { rowStart: 0, value: inOutputRows(tensor, planned) });
-        weights.set(name, await dequantize(tensor, backend));
+        weights.set(name, await decodeTensor(tensor, backend));
         backend.free(weight);
         onDone(name, facts);
       }

@@ -3,15 +3,12 @@ import {
   type Backend,
   type BlockTensor,
   type BufferHandle,
-  dequantizeAffine,
   type Observations,
   type PlannedTensor,
   type QuantizedLayer,
   type Quantizer,
   type RunOptions,
-  schemeGroupSize,
   tensor,
-  withBuffers,
 } from '@calibrant/core';
 import { sortRows } from './ordered-rows.js';
 
@@ -42,34 +39,4 @@ export function inOutputRows<Coded extends AffineTensor | BlockTensor>(coded: Co
   const encoded = tensor('u8', [rows, rowBytes], coded.bytes);
   const sorted = rowOrder ? sortRows(encoded, rowOrder, rowBytes) : encoded;
   return { ...coded, shape, bytes: (sorted.data as Uint8Array).subarray(0, shape[0] * rowBytes) };
-}
-
-/** The weights that the codes stand for, f32 `[out, in]`, visible to all lanes. */
-export async function dequantize(coded: AffineTensor | BlockTensor, backend: Backend): Promise<BufferHandle> {
-  if (coded.kind === 'affine') return dequantizeCodes(coded, backend);
-  const { scheme, shape, bytes } = coded;
-  const blocks = await backend.upload(tensor('u8', [shape[0], bytes.length / shape[0]], bytes));
-  const { x } = backend.run(scheme.decode, { blocks }, {});
-  backend.free(blocks);
-  return x;
-}
-
-function dequantizeCodes({ codes, shape, scales, zeroPoints, scheme, groupIndex }: AffineTensor, backend: Backend): Promise<BufferHandle> {
-  // One scale per tensor is the same grid on every row.
-  const spread = (value: typeof scales) => {
-    if (value.shape[0] === shape[0]) return value;
-    const wide = tensor(value.dtype, [shape[0], 1]);
-    wide.data.fill(value.data[0] as never);
-    return wide;
-  };
-  return withBuffers(backend, async (track) => {
-    const index = groupIndex ? track(await backend.upload(tensor('i32', [groupIndex.length], groupIndex))) : undefined;
-    const inputs = {
-      codes: track(await backend.upload(tensor('u8', shape, codes))),
-      scales: track(await backend.upload(spread(scales))),
-      zeroPoints: track(await backend.upload(spread(zeroPoints))),
-      ...(index ? { groupIndex: index } : {}),
-    };
-    return backend.run(dequantizeAffine, inputs, { groupSize: schemeGroupSize(scheme, shape[1]) }).w;
-  });
 }

@@ -1,15 +1,16 @@
 import { elementCount, type FormatInput, type OutputFolder, type PlannedTensor } from '@calibrant/core';
+import type { ModelLayout } from './model-layout.js';
 
 /** Tokenizer, chat template, generation defaults and preprocessors; not what a source folder holds besides (readme, evaluation, other weights). */
 const COPIED =
   /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab|merges|chat_template|preprocessor_config|processor_config|video_preprocessor_config)\.(json|txt|jinja|jsonl)$/;
 
-/** Copies the side files that a runtime needs, and writes the config and the recipe. */
+/** Copies the side files that a runtime needs, and writes the config, the format's own files and the recipe. */
 export async function writeSideFiles(
   { checkpoint, recipe }: FormatInput,
   plan: readonly PlannedTensor[],
   folder: OutputFolder,
-  quantization: Record<string, unknown> | undefined,
+  described: ReturnType<ModelLayout['describe']>,
 ): Promise<void> {
   for (const file of checkpoint.files) {
     if (!COPIED.test(file)) continue;
@@ -18,7 +19,8 @@ export async function writeSideFiles(
   }
   const { quantization_config: _, ...kept } = checkpoint.config;
   const config = withFloatType(kept, plan);
-  await folder.writeText('config.json', json(quantization ? { ...config, quantization_config: quantization } : config));
+  await folder.writeText('config.json', json(described ? { ...config, quantization_config: described.quantization } : config));
+  for (const [name, content] of Object.entries(described?.files ?? {})) await folder.writeText(name, json(content));
   await folder.writeText('calibrant.json', json({ recipe }));
 }
 
@@ -33,6 +35,6 @@ function withFloatType(config: Record<string, unknown>, plan: readonly PlannedTe
   return most ? { ...config, ['dtype' in config ? 'dtype' : 'torch_dtype']: FLOAT_NAMES[most[0]] } : config;
 }
 
-export function json(value: unknown): string {
+function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }

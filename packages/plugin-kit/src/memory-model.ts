@@ -12,15 +12,21 @@ import {
   type TypedArray,
 } from '@calibrant/core';
 
-/** A folder in memory. */
+/** A folder in memory, for tests of formats. */
 export interface MemoryFolder extends OutputFolder {
   readonly files: Map<string, Uint8Array>;
+  text(name: string): string;
+  /** The tensors of all safetensors files. */
+  tensors(): Map<string, Tensor>;
 }
 
 export function memoryFolder(): MemoryFolder {
   const files = new Map<string, Uint8Array>();
   return {
     files,
+    text: (name) => new TextDecoder().decode(files.get(name)),
+    tensors: () =>
+      new Map([...files].filter(([name]) => name.endsWith('.safetensors')).flatMap(([, bytes]) => [...parseSafetensors(bytes)])),
     async create(name) {
       files.set(name, new Uint8Array(0));
       return {
@@ -47,7 +53,7 @@ interface Entry {
   readonly data_offsets: [number, number];
 }
 
-/** The tensors of a safetensors file by the format's own rules: header length, JSON, data without gaps, each tensor aligned to its elements. */
+/** The tensors of a safetensors file by the format's own rules: header length, JSON, data without gaps, each tensor aligned to its elements. Throws where they are broken. */
 export function parseSafetensors(file: Uint8Array): Map<string, Tensor> {
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   if (length % 8 !== 0) throw new Error(`the header has ${length} bytes, not a multiple of 8`);
@@ -71,6 +77,7 @@ export function parseSafetensors(file: Uint8Array): Map<string, Tensor> {
   return tensors;
 }
 
+/** A checkpoint of tensors in memory. */
 export function memoryCheckpoint(
   tensors: ReadonlyMap<string, Tensor>,
   config: Record<string, unknown> = {},
@@ -95,12 +102,14 @@ export function memoryCheckpoint(
 }
 
 /** Opens what a format wrote into a memory folder. */
-export function writtenCheckpoint({ files }: MemoryFolder): Checkpoint {
-  const config = JSON.parse(new TextDecoder().decode(files.get('config.json')));
-  const shards = [...files].filter(([name]) => name.endsWith('.safetensors'));
-  return memoryCheckpoint(new Map(shards.flatMap(([, bytes]) => [...parseSafetensors(bytes)])), config);
+export function writtenCheckpoint(folder: MemoryFolder): Checkpoint {
+  const texts = Object.fromEntries(
+    [...folder.files.keys()].filter((name) => !name.endsWith('.safetensors')).map((name) => [name, folder.text(name)]),
+  );
+  return memoryCheckpoint(folder.tensors(), JSON.parse(texts['config.json']), texts);
 }
 
+/** What a format gets to know of a checkpoint whose linear layers have these weights. */
 export function formatInput(checkpoint: Checkpoint, linears: readonly string[]): FormatInput {
   const facts: ModelFacts = { config: checkpoint.config, architecture: 'test', tensors: checkpoint.tensors, linears: new Set(linears) };
   return { checkpoint, facts, recipe: { version: 'v1', quantizer: { name: 'rtn' } } };
