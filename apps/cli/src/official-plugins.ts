@@ -1,5 +1,6 @@
 import { awqFormat } from '@calibrant/awq-format';
 import { cpuBackend } from '@calibrant/backend-cpu';
+import { calibrators } from '@calibrant/calibrators';
 import { compressedTensors } from '@calibrant/compressed-tensors';
 import type { Plugin } from '@calibrant/core';
 import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
@@ -14,6 +15,7 @@ export async function officialPlugins(): Promise<Plugin[]> {
     ...architectures,
     rtn(),
     gptq(),
+    ...calibrators(),
     ...ggufSchemes(),
     ggufFormat(),
     gptqFormat(),

@@ -12,4 +12,5 @@ export { countsPerExpert, importanceColumns, importanceGaps, meanImportance, mer
 export { type ImportanceStatistics, importanceStatistics } from './importance/statistics.js';
 export { sumSquares } from './importance/sum-squares.js';
 export { weightedError } from './importance/weighted-error.js';
+export { calibrators, entropy, minMax, movingAverage, mse, percentile } from './ranges/index.js';
 export { cutWindows } from './windows.js';

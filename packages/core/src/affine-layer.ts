@@ -1,10 +1,12 @@
-import type { Backend, BufferHandle } from './backend.js';
+import { type Backend, type BufferHandle, withBuffers } from './backend.js';
 import { CalibrantError } from './errors.js';
-import { fitAffine, groupsPerRow, roundAffine, schemeGroupSize } from './ops/affine.js';
+import { type FitAttributes, fitAffine, gridOfRanges, groupsPerRow, roundAffine, schemeGroupSize } from './ops/affine.js';
+import { gridUse } from './ops/grid-use.js';
 import { linear } from './ops/matmul.js';
 import type { LinearLayer } from './plugins/contracts.js';
 import type { AffineScheme, AffineTensor, BlockScheme } from './scheme.js';
 import { elementCount, type Tensor, tensor } from './tensor.js';
+import type { BoundCalibrator, GridForm } from './value-range.js';
 
 /** Scales f32 and zero points u8 of a weight on a backend, `[out, groups]`; `[out, 1]` per tensor too, each row alike. */
 export interface AffineGrid {
@@ -90,23 +92,48 @@ function fittingGroupSizes(columns: number, wanted: number): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Fits a scheme's scales and zero points to a weight with {@link fitAffine}. The caller frees them. */
-export async function fitScheme(backend: Backend, weight: BufferHandle, scheme: AffineScheme): Promise<AffineGrid> {
+/**
+ * Fits a scheme's scales and zero points to a weight: to its whole range ({@link fitAffine}), or to the ranges that a calibrator chooses. The caller
+ * frees them.
+ */
+export async function fitScheme(
+  backend: Backend,
+  weight: BufferHandle,
+  scheme: AffineScheme,
+  calibrator?: BoundCalibrator,
+): Promise<AffineGrid> {
   const { bits, symmetric } = scheme;
   const [rows, columns] = weight.shape;
-  if (scheme.granularity !== 'tensor')
-    return backend.run(fitAffine, { w: weight }, { bits, symmetric, groupSize: schemeGroupSize(scheme, columns) });
-  const whole = await backend.download(weight);
-  const groupSize = Math.max(1, elementCount(whole.shape));
-  const one = fitAffine.reference(
-    { w: tensor('f32', [1, elementCount(whole.shape)], whole.data) },
-    { bits, symmetric, groupSize },
-    { start: 0, end: 1 },
-  );
-  return {
-    scales: await backend.upload(tensor('f32', [rows, 1], new Float32Array(rows).fill(Number(one.scales.data[0] ?? 1)))),
-    zeroPoints: await backend.upload(tensor('u8', [rows, 1], new Uint8Array(rows).fill(Number(one.zeroPoints.data[0] ?? 0)))),
-  };
+  if (scheme.granularity === 'tensor') {
+    const one = await fitTensor(backend, await backend.download(weight), { bits, symmetric }, calibrator);
+    return {
+      scales: await backend.upload(tensor('f32', [rows, 1], new Float32Array(rows).fill(Number(one.scales.data[0] ?? 1)))),
+      zeroPoints: await backend.upload(tensor('u8', [rows, 1], new Uint8Array(rows).fill(Number(one.zeroPoints.data[0] ?? 0)))),
+    };
+  }
+  const attributes = { bits, symmetric, groupSize: schemeGroupSize(scheme, columns) };
+  if (!calibrator) return backend.run(fitAffine, { w: weight }, attributes);
+  const grid = await calibratedGrid(backend, weight, attributes, calibrator);
+  return { scales: await backend.upload(grid.scales), zeroPoints: await backend.upload(grid.zeroPoints) };
+}
+
+/** One scale and zero point for a whole tensor: the grid of its values as one row. */
+async function fitTensor(backend: Backend, whole: Tensor, form: GridForm, calibrator: BoundCalibrator | undefined) {
+  const count = elementCount(whole.shape);
+  const row = tensor('f32', [1, count], whole.data);
+  const attributes = { ...form, groupSize: Math.max(1, count) };
+  if (!calibrator || count === 0) return fitAffine.reference({ w: row }, attributes, { start: 0, end: 1 });
+  return withBuffers(backend, async (track) => calibratedGrid(backend, track(await backend.upload(row)), attributes, calibrator));
+}
+
+async function calibratedGrid(backend: Backend, values: BufferHandle, attributes: FitAttributes, calibrator: BoundCalibrator) {
+  const { lows, highs } = calibrator.ranges(backend, values, attributes);
+  try {
+    const [low, high] = await Promise.all([backend.download(lows), backend.download(highs)]);
+    return gridOfRanges(low, high, attributes);
+  } finally {
+    backend.free(lows, highs);
+  }
 }
 
 /** Rounds a weight to the nearest codes of a grid. The caller frees them. */
@@ -118,6 +145,42 @@ export function roundToGrid(
 ): BufferHandle {
   const groupSize = Math.max(1, schemeGroupSize(scheme, weight.shape[1]));
   return backend.run(roundAffine, { w: weight, scales, zeroPoints }, { bits: scheme.bits, groupSize }).codes;
+}
+
+/** How rounded weights use their grid. */
+export interface GridUse {
+  /** Of the 2^bits codes, the part that occurs in the tensor. */
+  readonly codesUsed: number;
+  /** Entropy of the codes in bits; at most the width of the grid. */
+  readonly codeEntropy: number;
+  /** Part of the weights that lie beyond the first or last code by more than rounding. */
+  readonly clippedShare: number;
+}
+
+/** Counts how weights use the grid that they were rounded to, whose groups are contiguous. */
+export async function measureGridUse(
+  backend: Backend,
+  { weight, scheme }: Pick<LinearLayer, 'weight' | 'scheme'>,
+  { codes, scales, zeroPoints }: AffineGrid & { readonly codes: BufferHandle },
+): Promise<GridUse> {
+  const groupSize = Math.max(1, schemeGroupSize(scheme, weight.shape[1]));
+  const use = backend.run(gridUse, { w: weight, codes, scales, zeroPoints }, { bits: scheme.bits, groupSize });
+  try {
+    const [counts, clipped] = await Promise.all([backend.download(use.counts), backend.download(use.clipped)]);
+    const total = Math.max(1, elementCount(weight.shape));
+    const perCode = new Float64Array(2 ** scheme.bits);
+    counts.data.forEach((count, i) => {
+      perCode[i % perCode.length] += Number(count);
+    });
+    const parts = perCode.filter((count) => count > 0).map((count) => count / total);
+    return {
+      codesUsed: parts.length / perCode.length,
+      codeEntropy: parts.reduce((sum, part) => sum - part * Math.log2(part), 0),
+      clippedShare: (clipped.data as Int32Array).reduce((sum, count) => sum + count, 0) / total,
+    };
+  } finally {
+    backend.free(use.counts, use.clipped);
+  }
 }
 
 /** Puts downloaded codes and their grid `[out, groups]` together; a grid per tensor shrinks to `[1, 1]`. */

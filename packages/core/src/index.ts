@@ -10,7 +10,17 @@ export {
   type ExecutionPlan,
   parseActivationScheme,
 } from './activation-scheme.js';
-export { type AffineGrid, affineTensor, affineValues, checkAffineLayer, checkBlockLayer, fitScheme, roundToGrid } from './affine-layer.js';
+export {
+  type AffineGrid,
+  affineTensor,
+  affineValues,
+  checkAffineLayer,
+  checkBlockLayer,
+  fitScheme,
+  type GridUse,
+  measureGridUse,
+  roundToGrid,
+} from './affine-layer.js';
 export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
 export { type Codebook, E2M1, NF4, nearestCode, type SortedCodebook, sortCodebook } from './codebook.js';
@@ -36,6 +46,7 @@ export {
 } from './kernel.js';
 export { nearest } from './nearest.js';
 export * from './ops/index.js';
+export { bindCalibrator } from './plugins/bind-calibrator.js';
 export * from './plugins/contracts.js';
 export * from './plugins/define.js';
 export { parseOptions, parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema, recipeSchema } from './plugins/recipe.js';
@@ -57,3 +68,11 @@ export type {
 } from './scheme.js';
 export { affineSchemeName, parseAffineScheme } from './scheme-name.js';
 export { byteLength, describeSpec, elementCount, rows, type Tensor, type TensorSpec, tensor, view } from './tensor.js';
+export type {
+  BoundCalibrator,
+  GridForm,
+  RangeBuffers,
+  ValueHistogram,
+  ValueRange,
+  ValueStatistics,
+} from './value-range.js';

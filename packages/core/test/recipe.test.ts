@@ -115,6 +115,7 @@ describe('recipeJsonSchema', () => {
       'version',
       'transforms',
       'quantizer',
+      'calibrator',
       'scheme',
       'format',
       'calibration',

@@ -32,6 +32,8 @@ import { solveColumns } from './solve-columns.js';
  * the calibration tokens, for this result and for round-to-nearest), `dampPercent` (what it took), `deadChannels`, `rowsKeptRtn`
  * and, where the Hessian could not be used even with 100 times the damping, `fallback: 'rtn'` after a warning that names the layer.
  *
+ * A calibrator in the context chooses the grids from the weights as they were, as with `staticGroups`.
+ *
  * It throws `INVALID_ARGUMENT` without a Hessian, `SHAPE_MISMATCH` when the group size does not divide a row or the Hessian does not fit,
  * `NON_FINITE` for NaN or infinite weights and `ABORTED` when the signal fires.
  *
@@ -70,18 +72,19 @@ function quantizeWithHessian(
   options: ResolvedGptqOptions,
   context: QuantizerContext,
 ): Promise<QuantizedLayer> {
-  const { backend, signal, warn } = context;
+  const { backend, signal, warn, calibrator } = context;
   const { weight, scheme, name } = layer;
   const columns = weight.shape[1];
   const groupSize = schemeGroupSize(scheme, columns);
-  const plan = planColumns(facts.diagonal, groupSize, options);
+  // Calibrators choose ranges of weights as they were.
+  const plan = planColumns(facts.diagonal, groupSize, { ...options, staticGroups: options.staticGroups || calibrator !== undefined });
   return withBuffers(backend, async (track) => {
     const upload = async (...[dtype, data]: ['i32', Int32Array] | ['u8', Uint8Array]) =>
       track(await backend.upload(tensor(dtype, [data.length], data)));
     const order = await upload('i32', plan.order);
     const dead = await upload('u8', facts.dead);
     const groups = await upload('i32', plan.groups);
-    const grid = await fitScheme(backend, weight, scheme);
+    const grid = await fitScheme(backend, weight, scheme, calibrator);
     const rounded = { ...grid, codes: roundToGrid(backend, weight, grid, scheme) };
     for (const buffer of Object.values(rounded)) track(buffer);
 
@@ -89,7 +92,7 @@ function quantizeWithHessian(
     if (!factor) return fallBack(layer, context, 'its Hessian is not positive definite even with 100 times the damping');
     if (factor.dampPercent > options.dampPercent)
       warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
-    const fixed = plan.fixedGrid || scheme.granularity === 'tensor';
+    const fixed = plan.fixedGrid || scheme.granularity === 'tensor' || calibrator !== undefined;
     const { work, ...solved } = backend.run(
       solveColumns,
       {
@@ -131,11 +134,11 @@ function quantizeWithHessian(
 }
 
 /** Round-to-nearest, for layers whose Hessian is of no use. */
-function fallBack(layer: LinearLayer, { backend, warn }: QuantizerContext, why: string): Promise<QuantizedLayer> {
+function fallBack(layer: LinearLayer, { backend, warn, calibrator }: QuantizerContext, why: string): Promise<QuantizedLayer> {
   warn(`GPTQ rounded "${layer.name}" to nearest: ${why}.`);
   return withBuffers(backend, async (track) => {
     const { scheme, weight } = layer;
-    const { scales, zeroPoints } = await fitScheme(backend, weight, scheme);
+    const { scales, zeroPoints } = await fitScheme(backend, weight, scheme, calibrator);
     track(scales);
     track(zeroPoints);
     const codes = track(roundToGrid(backend, weight, { scales, zeroPoints }, scheme));

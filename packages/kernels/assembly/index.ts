@@ -12,6 +12,7 @@ export { accumulateTriangle, add, scale } from './elementwise';
 export { fakeQuantize, rowRanges } from './fake-quantize';
 export { gemmF32 } from './gemm-f32';
 export { gemmF64 } from './gemm-f64';
+export { gridUse } from './grid-use';
 export { copyRectangle, transpose1, transpose2, transpose4, transpose8 } from './layout';
 export { layerNorm, rmsNorm } from './norms';
 export { packBits, unpackBits } from './packing';

@@ -35,6 +35,7 @@ export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {
   'core.dequantizeAffine': ({ codes, scales }, { groupSize }) => call('dequantizeAffine', codes.shape[1], scales.shape[1], groupSize),
   'core.rowRanges': ({ x }) => call('rowRanges', x.shape[1]),
   'core.fakeQuantize': ({ x, ranges }, attributes) => fakeQuantizeCall(x, ranges, attributes),
+  'core.gridUse': ({ w, scales }, { bits, groupSize }) => call('gridUse', w.shape[1], scales.shape[1], bits, groupSize),
   'core.packBits': ({ codes }, { bits }) => call('packBits', codes.shape[1], bits),
   'core.unpackBits': (_, { bits, columns }) => call('unpackBits', columns, bits),
 };

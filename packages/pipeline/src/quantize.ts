@@ -2,6 +2,7 @@ import path from 'node:path';
 import { createAtomicFolder } from '@calibrant/checkpoint';
 import {
   type Backend,
+  bindCalibrator,
   type Checkpoint,
   type FormatInput,
   type ImportanceOrigin,
@@ -21,6 +22,7 @@ import { checkCoverage } from './importance/check-importance.js';
 import { openImportance } from './importance/recipe-importance.js';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
+import { checkCalibrator } from './plan/check-calibrator.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
 import { checkOrientation } from './plan/check-orientation.js';
 import { localInputs } from './plan/local-inputs.js';
@@ -96,6 +98,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const format = registry.get('format', recipe.format.name);
   const quantizerOptions = parseOptions(quantizer.options, recipe.quantizer.options, 'recipe.quantizer.options');
   const formatOptions = parseOptions(format.options, recipe.format.options, 'recipe.format.options');
+  const calibrator = recipe.calibrator ? bindCalibrator(registry, recipe.calibrator) : undefined;
   for (const { name } of recipe.transforms) registry.get('transform', name);
 
   const target = { force: options.force ?? false, marker: PROVENANCE_FILE, protect: localInputs(options.model, recipe) };
@@ -135,6 +138,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       : undefined;
     const plan = sized?.plan ?? bySchemes;
     checkGrids(quantizer, plan, facts.linears, options);
+    if (calibrator) checkCalibrator(calibrator.name, plan);
     const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
     if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
 
@@ -149,6 +153,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
         recipe,
         quantizer,
         quantizerOptions,
+        calibrator,
         plan,
         writer,
         transformer,

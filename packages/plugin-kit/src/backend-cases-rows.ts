@@ -7,6 +7,7 @@ import {
   encodeFloat,
   fitAffine,
   gather,
+  gridUse,
   layerNorm,
   packBits,
   rmsNorm,
@@ -184,6 +185,8 @@ function affineCases(): BackendCase[] {
           backendCase(fitAffine, name, { w }, { bits, groupSize, symmetric }, 'exact'),
           backendCase(roundAffine, name, { w, ...grid }, { bits, groupSize }, 'exact'),
           backendCase(dequantizeAffine, name, { codes, ...grid }, { groupSize }, 'exact'),
+          // Other weights than the codes are of, so that some lie beyond the grid.
+          backendCase(gridUse, name, { w: normal([rowCount, columns], 70), codes, ...grid }, { bits, groupSize }, 'exact'),
         );
       }
   const w = normal([6, 50], 57);

@@ -21,6 +21,8 @@ export function addQuantize(program: Command): Command {
     .option('--out <folder>', 'where the quantized model goes; must be empty or not exist')
     .option('--recipe <file>', 'a recipe in JSON; the options below override it')
     .option('--method <name>', 'rtn (no data, default) or gptq (calibrated)')
+    .option('--calibrator <name>', 'ranges of integer grids: minmax (default), percentile, mse or entropy')
+    .option('--calibrator-option <option=value>', 'an option of the calibrator, such as percentile=99.9; may be repeated', collect)
     .option('--scheme <name>', 'Q4_K_M, Q8_0, int4-g128-asym, int8-channel-sym, ...')
     .option('--bits <n>', '2 to 8, with --group-size instead of --scheme', wholeNumber)
     .option('--group-size <n>', 'weights per scale; channel or tensor for one scale per row or tensor')

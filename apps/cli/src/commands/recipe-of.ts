@@ -7,6 +7,8 @@ import { calibrationSize, calibrationSource, importanceSource, type TextOptions 
 export interface RecipeOptions extends TextOptions, GgufOptions {
   readonly recipe?: string;
   readonly method?: string;
+  readonly calibrator?: string;
+  readonly calibratorOption?: string[];
   readonly scheme?: string;
   readonly bits?: number;
   readonly groupSize?: string;
@@ -31,7 +33,8 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   const overrides = { ...base.overrides, ...tensorTypeOverrides(options.tensorType) };
   return {
     ...base,
-    ...(method ? { quantizer: { name: method, options: { ...optionsOf(base.quantizer), ...assignments(options.set) } } } : {}),
+    ...(method ? { quantizer: { name: method, options: { ...optionsOf(base.quantizer), ...assignments(options.set, '--set') } } } : {}),
+    ...calibratorOf(options, base.calibrator),
     ...schemeAndFormat(options, scheme, base),
     ...(calibration ? { calibration } : {}),
     ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
@@ -39,6 +42,17 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };
+}
+
+function calibratorOf({ calibrator, calibratorOption }: RecipeOptions, base: RecipeInput['calibrator']): Pick<RecipeInput, 'calibrator'> {
+  if (calibrator === undefined && calibratorOption === undefined) return {};
+  const name = calibrator ?? (base === undefined ? undefined : nameOf(base, ''));
+  if (name === undefined)
+    throw new CalibrantError('INVALID_ARGUMENT', '--calibrator-option needs --calibrator, the calibrator whose option it is.', {
+      option: '--calibrator-option',
+    });
+  const kept = base !== undefined && nameOf(base, '') === name ? optionsOf(base) : {};
+  return { calibrator: { name, options: { ...kept, ...assignments(calibratorOption, '--calibrator-option') } } };
 }
 
 /** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */

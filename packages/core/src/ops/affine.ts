@@ -1,7 +1,7 @@
 import { CalibrantError } from '../errors.js';
 import { defineKernel } from '../kernel.js';
 import type { AffineScheme } from '../scheme.js';
-import { type TensorSpec, tensor } from '../tensor.js';
+import { type Tensor, type TensorSpec, tensor } from '../tensor.js';
 import { expectDtype, expectShape } from './check.js';
 
 export interface FitAttributes {
@@ -52,7 +52,6 @@ export const fitAffine = defineKernel<'w', 'scales' | 'zeroPoints', FitAttribute
     const scales = tensor('f32', [count, groups]);
     const zeroPoints = tensor('u8', [count, groups]);
     const wv = w.data as Float32Array;
-    const levels = 2 ** bits - 1;
     for (let r = 0; r < count; r++)
       for (let g = 0; g < groups; g++) {
         let [min, max] = [0, 0];
@@ -61,19 +60,35 @@ export const fitAffine = defineKernel<'w', 'scales' | 'zeroPoints', FitAttribute
           if (value < min) min = value;
           if (value > max) max = value;
         }
-        if (symmetric) {
-          max = Math.max(-min, max);
-          min = -max;
-        }
-        const range = Math.fround(max - min);
-        const scale = range > 0 ? Math.fround(range / levels) : 0;
         const at = r * groups + g;
-        scales.data[at] = scale > 0 ? scale : 1;
-        zeroPoints.data[at] = symmetric ? 2 ** (bits - 1) : scale > 0 ? Math.min(levels, roundHalfEven(Math.fround(-min / scale))) : 0;
+        [scales.data[at], zeroPoints.data[at]] = gridOfRange(min, max, bits, symmetric);
       }
     return { scales, zeroPoints };
   },
 });
+
+/** Scale and zero point of the grid that spans f32 `low ≤ 0 ≤ high`, by the formulas of {@link fitAffine}. */
+export function gridOfRange(low: number, high: number, bits: number, symmetric: boolean): [scale: number, zeroPoint: number] {
+  const levels = 2 ** bits - 1;
+  const [min, max] = symmetric ? [-Math.max(-low, high), Math.max(-low, high)] : [low, high];
+  const range = Math.fround(max - min);
+  const scale = range > 0 ? Math.fround(range / levels) : 0;
+  const zeroPoint = symmetric ? 2 ** (bits - 1) : scale > 0 ? Math.min(levels, roundHalfEven(Math.fround(-min / scale))) : 0;
+  return [scale > 0 ? scale : 1, zeroPoint];
+}
+
+/** {@link gridOfRange} of each of `lows` and `highs`, f32 `[rows, groups]`. */
+export function gridOfRanges(
+  lows: Tensor,
+  highs: Tensor,
+  { bits, symmetric }: Pick<FitAttributes, 'bits' | 'symmetric'>,
+): { scales: Tensor; zeroPoints: Tensor } {
+  const scales = tensor('f32', lows.shape);
+  const zeroPoints = tensor('u8', lows.shape);
+  for (let i = 0; i < lows.data.length; i++)
+    [scales.data[i], zeroPoints.data[i]] = gridOfRange(lows.data[i] as number, highs.data[i] as number, bits, symmetric);
+  return { scales, zeroPoints };
+}
 
 /** Nearest integer, ties to even, for |x| < 2^51. */
 export function roundHalfEven(x: number): number {

@@ -3,6 +3,8 @@ export {
   type FitAttributes,
   fitAffine,
   type GridAttributes,
+  gridOfRange,
+  gridOfRanges,
   groupsPerRow,
   roundAffine,
   roundHalfEven,
@@ -21,6 +23,7 @@ export {
 export { convert } from './convert.js';
 export { type ActivationKind, activation, add, erf, scale } from './elementwise.js';
 export { E4M3_MAX, type FakeQuantizeAttributes, fakeQuantize, rowRanges } from './fake-quantize.js';
+export { gridUse } from './grid-use.js';
 export { gather, type SliceAttributes, slice, transpose } from './layout.js';
 export { gram, linear, type MatmulAttributes, matmul, matmulSizes } from './matmul.js';
 export { layerNorm, rmsNorm, softmax } from './norms.js';

@@ -7,7 +7,7 @@ import type { Plugin, PluginKind } from './contracts.js';
 const MEMBERS: Readonly<Record<PluginKind, Readonly<Record<string, 'function' | 'list' | 'boolean'>>>> = {
   quantizer: { needs: 'list', quantize: 'function' },
   transform: { needs: 'list', apply: 'function' },
-  calibrator: { range: 'function' },
+  calibrator: { ranges: 'function', range: 'function' },
   scheme: { assign: 'function' },
   format: { accepts: 'function', outputs: 'function', floatScheme: 'function', open: 'function' },
   architecture: { modelTypes: 'list', describe: 'function' },

@@ -3,9 +3,11 @@ import type { ActivationGrid, ExecutionPlan } from '../activation-scheme.js';
 import type { Backend, BufferHandle } from '../backend.js';
 import type { ImportanceFiles, ImportanceOrigin } from '../importance.js';
 import type { ByteSource, Checkpoint, OutputFolder, TensorInfo } from '../io.js';
+import type { FitAttributes } from '../ops/affine.js';
 import type { RunOptions } from '../progress.js';
 import type { AffineScheme, AffineTensor, BlockScheme, BlockTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
 import type { Tensor } from '../tensor.js';
+import type { BoundCalibrator, GridForm, RangeBuffers, ValueRange, ValueStatistics } from '../value-range.js';
 
 export type PluginKind = 'quantizer' | 'transform' | 'calibrator' | 'scheme' | 'format' | 'architecture' | 'backend' | 'metric';
 
@@ -51,6 +53,8 @@ export interface LinearLayer<Grid extends AffineScheme | BlockScheme = AffineSch
 
 export interface QuantizerContext extends RunOptions {
   readonly backend: Backend;
+  /** Chooses the ranges of integer grids; absent for the whole range of the weights. Pass it to `fitScheme`. */
+  readonly calibrator?: BoundCalibrator;
   readonly warn: (message: string) => void;
 }
 
@@ -188,9 +192,15 @@ export interface Transform<Options = unknown> extends PluginBase<'transform', Op
   ): Promise<void>;
 }
 
-/** Turns a histogram of magnitudes into a clipping range. */
+/**
+ * Chooses the range that a grid spans. Per tensor, row, group or token is a matter of what it is given: a tensor as one row, rows with or without
+ * groups, the tokens of a step as rows.
+ */
 export interface Calibrator<Options = unknown> extends PluginBase<'calibrator', Options> {
-  range(statistics: { min: number; max: number; histogram: Float64Array }, options: Options): { min: number; max: number };
+  /** Of values at hand, f32 `[rows, columns]`: weights, or the inputs of one step. Enqueues; the caller frees the results. */
+  ranges(backend: Backend, values: BufferHandle, grid: FitAttributes, options: Options): RangeBuffers;
+  /** Of values that streamed by: static ranges of inputs. */
+  range(statistics: ValueStatistics, grid: GridForm, options: Options): ValueRange;
 }
 
 /** How a family of checkpoints becomes embedding → blocks → head. `describe` gives the data that `@calibrant/transformer` runs. */

@@ -25,6 +25,9 @@ export const recipeSchema = z.strictObject({
   version: z.literal('v1').default('v1').describe('of the form of recipes'),
   transforms: z.array(named).default([]).describe('rewrite weights before rounding, in this order'),
   quantizer: named.default({ name: 'rtn', options: {} }).describe('picks the codes: rtn, gptq'),
+  calibrator: named
+    .optional()
+    .describe('chooses the ranges of integer grids: minmax, percentile, mse, entropy; if absent the whole range of the weights'),
   scheme: named
     .default({ name: 'Q4_K_M', options: {} })
     .describe('Q4_K_M, int4-g128-asym, int8-channel-sym, ...; if absent what fits the format'),

@@ -29,6 +29,9 @@ interface ByKind {
 const OFFICIAL: Readonly<Record<string, string>> = {
   rtn: '@calibrant/rtn',
   gptq: '@calibrant/gptq',
+  mse: '@calibrant/calibrators',
+  percentile: '@calibrant/calibrators',
+  entropy: '@calibrant/calibrators',
   gguf: '@calibrant/gguf-format',
   'format:gptq': '@calibrant/gptq-format',
   'format:awq': '@calibrant/awq-format',

@@ -1,5 +1,6 @@
 import {
   type Backend,
+  type BoundCalibrator,
   type BufferHandle,
   decodeTensor,
   type FormatWriter,
@@ -20,6 +21,8 @@ export interface CalibratedInput extends RunOptions {
   readonly sequences: readonly Int32Array[];
   readonly quantizer: Quantizer;
   readonly options: unknown;
+  /** Chooses the ranges of integer grids. */
+  readonly calibrator?: BoundCalibrator | undefined;
   /** The planned tensors whose codes the quantizer chooses, by the source's name. */
   readonly targets: ReadonlyMap<string, PlannedTensor>;
   readonly writer: FormatWriter;

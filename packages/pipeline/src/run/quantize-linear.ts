@@ -2,6 +2,7 @@ import {
   type AffineTensor,
   type Backend,
   type BlockTensor,
+  type BoundCalibrator,
   type BufferHandle,
   type Observations,
   type PlannedTensor,
@@ -20,12 +21,12 @@ export async function quantizeLinear(
   weight: BufferHandle,
   observations: Observations | undefined,
   backend: Backend,
-  { onEvent, signal }: RunOptions,
+  { onEvent, signal, calibrator }: RunOptions & { readonly calibrator?: BoundCalibrator | undefined },
 ): Promise<QuantizedLayer<AffineTensor | BlockTensor>> {
   const name = planned.source ?? planned.name;
   const layer = { name, weight, ...(observations ? { observations } : {}) };
   const warn = (warning: string) => onEvent?.({ warning, item: name });
-  const context = { backend, warn, ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
+  const context = { backend, warn, ...(calibrator ? { calibrator } : {}), ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
   const { scheme } = planned;
   if (scheme.kind === 'affine') return quantizer.quantize({ ...layer, scheme }, options, context);
   if (scheme.kind === 'block' && quantizer.quantizeBlocks) return quantizer.quantizeBlocks({ ...layer, scheme }, options, context);

@@ -1,4 +1,13 @@
-import type { Backend, FormatWriter, ImportanceMatrix, PlannedTensor, Quantizer, Recipe, RunOptions } from '@calibrant/core';
+import type {
+  Backend,
+  BoundCalibrator,
+  FormatWriter,
+  ImportanceMatrix,
+  PlannedTensor,
+  Quantizer,
+  Recipe,
+  RunOptions,
+} from '@calibrant/core';
 import { throwIfAborted } from '@calibrant/core';
 import type { Transformer } from '@calibrant/transformer';
 import { type LayerFacts, quantizeCalibrated } from './calibrated.js';
@@ -12,6 +21,7 @@ export interface WriteInput extends RunOptions {
   readonly recipe: Recipe;
   readonly quantizer: Quantizer;
   readonly quantizerOptions: unknown;
+  readonly calibrator?: BoundCalibrator | undefined;
   readonly plan: readonly PlannedTensor[];
   readonly writer: FormatWriter;
   readonly transformer: Transformer;
@@ -30,17 +40,20 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   const linears = new Set(input.transformer.linears().map(({ name }) => name));
   const chosen = targetsOf(plan, quantizer, linears);
   const calibrated = quantizer.needs.length === 0 ? [] : plan.filter((tensor) => chosen.has(tensor));
-  await writeDataFree(
+  const rounded = await writeDataFree(
     input,
     plan.filter((tensor) => !calibrated.includes(tensor)),
     chosen,
   );
-  if (calibrated.length === 0) return { facts: new Map() };
+  if (calibrated.length === 0) return { facts: rounded };
   await checkFinite(calibrated, input);
   const set = await calibrate(input.recipe.calibration, input);
   const targets = new Map(calibrated.map((tensor) => [tensor.source as string, tensor]));
   const facts = await quantizeCalibrated({ ...input, options: input.quantizerOptions, sequences: set.sequences, targets });
-  return { facts, calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } };
+  return {
+    facts: new Map([...rounded, ...facts]),
+    calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source },
+  };
 }
 
 /** Looks at the weights that calibration will go through: one NaN in them would spoil all that the model says, and with it the calibration set. */
@@ -54,7 +67,12 @@ async function checkFinite(tensors: readonly PlannedTensor[], { transformer, onE
   onEvent?.({ phase: 'Checking', done: total, total, unit: 'tensors' });
 }
 
-async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[], chosen: ReadonlySet<PlannedTensor>): Promise<void> {
+async function writeDataFree(
+  input: WriteInput,
+  tensors: readonly PlannedTensor[],
+  chosen: ReadonlySet<PlannedTensor>,
+): Promise<Map<string, LayerFacts>> {
+  const facts = new Map<string, LayerFacts>();
   const { backend, transformer, quantizer, quantizerOptions, writer, onEvent, signal } = input;
   const phase = quantizer.needs.length === 0 ? 'Quantizing' : 'Copying';
   const total = tensors.reduce((sum, tensor) => sum + workOf(tensor), 0) * 4;
@@ -67,6 +85,7 @@ async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[
       try {
         const quantized = await quantizeLinear(quantizer, quantizerOptions, tensor, weight, undefined, backend, input);
         await writer.write(tensor, { rowStart: 0, value: quantized.tensor });
+        if (quantized.facts && tensor.source !== undefined) facts.set(tensor.source, quantized.facts);
       } finally {
         backend.free(weight);
       }
@@ -74,4 +93,5 @@ async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[
     done += workOf(tensor) * 4;
   }
   onEvent?.({ phase, done: total, total, unit: 'bytes' });
+  return facts;
 }
