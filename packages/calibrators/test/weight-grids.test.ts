@@ -46,7 +46,7 @@ async function round(backend: Backend, name: string, calibrator?: unknown) {
 }
 
 const squaredError = (quantized: Awaited<ReturnType<typeof round>>) =>
-  affineValues(quantized.tensor).data.reduce<number>((sum, value, i) => sum + (Number(value) - Number(weights.data[i])) ** 2, 0);
+  (affineValues(quantized.tensor).data as Float32Array).reduce((sum, value, i) => sum + (value - Number(weights.data[i])) ** 2, 0);
 
 describe('grids of weights by a calibrator', () => {
   it('minmax and moving-average are the grid without a calibrator', async () => {
