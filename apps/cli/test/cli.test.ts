@@ -160,6 +160,17 @@ describe('calibrant eval', () => {
     expect(stdout).toMatch(/expected calibration error +\d+\.\d\d ± \d+\.\d\d %/);
     expect(stdout).toContain('windowed-512');
   });
+
+  it('runs a model with rounded inputs and caches, and names grids for a wrong one', async () => {
+    const args = ['eval', modelFolder, '--text', evaluationTextPath, '--windows', '1', '--window-size', '64'];
+    const { code, stdout } = await runCli([...args, '--activations', 'int8-token', '--kv-cache', 'fp8']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/inputs of layers +int8-token/);
+    expect(stdout).toMatch(/key\/value cache +fp8-token/);
+    const wrong = await runCli([...args, '--activations', 'w8a8']);
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain('Names look like int8-token');
+  });
 });
 
 describe('calibrant inspect', () => {

@@ -44,6 +44,8 @@ export interface Evaluation {
   readonly schemaVersion: 1;
   readonly model: string;
   readonly base?: string;
+  /** Grids that inputs of linear layers and cached keys and values of the model were rounded to. */
+  readonly execution?: { readonly activations?: string; readonly kvCache?: string };
   /** With a text: how well it is predicted. */
   readonly perplexity?: PerplexityFigures & { readonly protocol: string };
   /** With a text and a base: how far the predictions are from the base's. */

@@ -15,7 +15,7 @@ type Comparison = NonNullable<Evaluation['comparison']>;
 export function describeEvaluation(evaluation: Evaluation): string {
   const { perplexity, comparison, calibration, seconds } = evaluation;
   const parts: string[] = [];
-  const rows: Rows = [];
+  const rows: Rows = executionRows(evaluation);
   if (perplexity) {
     rows.push(['perplexity', plusMinus({ value: perplexity.perplexity, standardError: perplexity.standardError }, 4)]);
     if (perplexity.bitsPerByte !== undefined) rows.push(['bits per byte', perplexity.bitsPerByte.toFixed(4)]);
@@ -27,6 +27,12 @@ export function describeEvaluation(evaluation: Evaluation): string {
   if (calibration) parts.push(`Calibration of next-token predictions\n${calibrationTable(calibration)}`);
   const protocol = perplexity ? `${perplexity.protocol}, ${formatCount(perplexity.windows)} windows in ` : '';
   return `${parts.join('\n\n')}\n\n${protocol}${formatDuration(seconds * 1000)}`;
+}
+
+/** What was rounded while the model ran: without it, figures of W8A8 would look like those of W8A16. */
+function executionRows({ execution = {} }: Evaluation): Rows {
+  const { activations, kvCache } = execution;
+  return [...(activations ? [['inputs of layers', activations]] : []), ...(kvCache ? [['key/value cache', kvCache]] : [])] as Rows;
 }
 
 function comparisonRows(comparison: Comparison): Rows {

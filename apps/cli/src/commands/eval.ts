@@ -3,8 +3,9 @@ import type { Command } from 'commander';
 import { addCommonOptions, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { describeEvaluation } from './eval-tables.js';
+import { addExecutionOptions, type ExecutionOptions, executionNames } from './execution-options.js';
 
-interface EvalOptions extends CommonOptions {
+interface EvalOptions extends CommonOptions, ExecutionOptions {
   readonly text?: string;
   readonly base?: string;
   readonly protocol?: string;
@@ -32,7 +33,7 @@ export function addEval(program: Command): Command {
     .option('--top <k>', 'how many of the most likely tokens the top-k overlap looks at (default 10)', wholeNumber)
     .option('--save-base-logits <file>', "keep the base's logits (without --base the model's own), to compare other models with")
     .option('--base-logits <file>', 'compare with kept logits instead of running the base');
-  return addCommonOptions(command).action(async (model: string, options: EvalOptions) => {
+  return addCommonOptions(addExecutionOptions(command)).action(async (model: string, options: EvalOptions) => {
     const { text, base, protocol, baseLogits, saveBaseLogits } = options;
     const chosen = {
       text,
@@ -43,6 +44,7 @@ export function addEval(program: Command): Command {
       maxWindows: options.windows,
       windowSize: options.windowSize,
       topCount: options.top,
+      execution: executionNames(options),
     };
     const given = Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined));
     const result = await withRun(options, ({ registry, backend, reporter, signal }) =>

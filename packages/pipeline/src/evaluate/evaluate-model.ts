@@ -1,5 +1,6 @@
 import { type Backend, CalibrantError, type Registry, type RunOptions } from '@calibrant/core';
 import type { Evaluation } from '@calibrant/eval';
+import { describePlan, type ExecutionNames } from '../execution/named-plan.js';
 import { evaluateOnText, type TextOptions } from './evaluate-text.js';
 import { withModels } from './open-models.js';
 import { versions } from './versions.js';
@@ -8,6 +9,8 @@ export interface EvaluateOptions extends RunOptions, Partial<TextOptions> {
   readonly model: string;
   /** The full-precision model to compare with. */
   readonly base?: string;
+  /** How to run the model, instead of as it asks for: W8A8 and quantized caches of any model, simulated. */
+  readonly execution?: ExecutionNames;
   /** Of everything that is drawn; 0 if absent. */
   readonly seed?: number;
   readonly registry: Registry;
@@ -31,11 +34,13 @@ export async function evaluateModel(options: EvaluateOptions): Promise<Evaluatio
   return withModels([options.model, options.base], options, async (model, base) => {
     const onText = text === undefined ? undefined : await evaluateOnText({ ...options, text }, model!, base);
     const { text: described, base: stored, ...figures } = onText ?? {};
+    const execution = describePlan(model!.transformer.execution);
     const identity = base ? await base.identity() : stored;
     return {
       schemaVersion: 1,
       model: options.model,
       ...(options.base === undefined ? {} : { base: options.base }),
+      ...(execution ? { execution } : {}),
       ...figures,
       provenance: {
         model: await model!.identity(),

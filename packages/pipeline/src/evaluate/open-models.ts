@@ -1,6 +1,7 @@
 import type { Backend, Checkpoint, Registry, RunOptions } from '@calibrant/core';
 import type { ModelIdentity } from '@calibrant/eval';
 import { openTokenizer, type Tokenizer, type Transformer } from '@calibrant/transformer';
+import { type ExecutionNames, overriddenPlan } from '../execution/named-plan.js';
 import { openModel } from '../open-model.js';
 import { openRegistered } from '../open-transformer.js';
 import { identifyModel } from './model-identity.js';
@@ -16,16 +17,16 @@ export interface OpenedModel {
   identity(): Promise<ModelIdentity>;
 }
 
-/** Opens the models, runs `body`, and closes them whatever happens. */
+/** Opens the models, runs `body`, and closes them whatever happens. The first one runs as `execution` says, where it does; all others as they ask for themselves. */
 export async function withModels<Result>(
   references: readonly (string | undefined)[],
-  options: RunOptions & { readonly registry: Registry; readonly backend: Backend },
+  options: RunOptions & { readonly registry: Registry; readonly backend: Backend; readonly execution?: ExecutionNames },
   body: (...models: (OpenedModel | undefined)[]) => Promise<Result>,
 ): Promise<Result> {
   const opened: (OpenedModel | undefined)[] = [];
   const checkpoints: Checkpoint[] = [];
   try {
-    for (const reference of references) {
+    for (const [i, reference] of references.entries()) {
       if (reference === undefined) {
         opened.push(undefined);
         continue;
@@ -33,7 +34,11 @@ export async function withModels<Result>(
       const checkpoint = await openModel(reference, options);
       checkpoints.push(checkpoint);
       const tokenizer = await openTokenizer(checkpoint);
-      const transformer = openRegistered(checkpoint, options.backend, options.registry);
+      const plain = openRegistered(checkpoint, options.backend, options.registry);
+      const names = i === 0 ? options.execution : undefined;
+      const transformer = names
+        ? openRegistered(checkpoint, options.backend, options.registry, overriddenPlan(checkpoint, plain.description, names))
+        : plain;
       let identity: Promise<ModelIdentity> | undefined;
       opened.push({
         reference,
