@@ -13,7 +13,7 @@ const MAY_IMPORT = {
   'compressed-tensors': ['core', 'checkpoint'],
   'gptq-format': ['core', 'checkpoint'],
   'plugin-kit': ['core'],
-  pipeline: ['core', 'calibrators', 'checkpoint', 'eval', 'report', 'transformer'],
+  pipeline: ['core', 'calibrators', 'checkpoint', 'eval', 'outliers', 'report', 'transformer'],
 };
 const NODE_ALLOWED = new Set(['backend-cpu', 'pipeline', 'plugin-kit', 'tiny-llama']);
 const MAX_LINES = 300;

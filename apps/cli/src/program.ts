@@ -6,6 +6,7 @@ import { addEval } from './commands/eval.js';
 import { addGguf } from './commands/gguf.js';
 import { addImatrix } from './commands/imatrix.js';
 import { addInspect } from './commands/inspect.js';
+import { addOutliers } from './commands/outliers.js';
 import { addPlugins } from './commands/plugins.js';
 import { addQuantize } from './commands/quantize.js';
 import { addReport } from './commands/report.js';
@@ -20,7 +21,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(calibrant COMMAND --help shows the options)')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addQuantize, addEval, addReport, addCompare, addInspect, addImatrix, addGguf, addDoctor, addPlugins])
+  for (const add of [addQuantize, addEval, addReport, addCompare, addInspect, addImatrix, addOutliers, addGguf, addDoctor, addPlugins])
     add(program).exitOverride();
   return program;
 }

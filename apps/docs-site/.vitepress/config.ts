@@ -21,6 +21,7 @@ const guide: DefaultTheme.SidebarItem[] = [
       { text: 'The five-minute start', link: '/guide/start' },
       { text: 'How it works', link: '/guide/how-it-works' },
       { text: 'Size and quality', link: '/guide/results' },
+      { text: 'Outliers', link: '/guide/outliers' },
     ],
   },
   {

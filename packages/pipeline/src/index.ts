@@ -15,6 +15,9 @@ export {
 } from './importance-matrix.js';
 export { inspectModel, type ModelInspection } from './inspect.js';
 export { type OpenModelOptions, openModel } from './open-model.js';
+export { analyzeOutliers, type OutlierOptions, type OutlierResult } from './outliers/analyze.js';
+export { type InjectionOptions, type InjectionResult, injectOutliers } from './outliers/inject.js';
+export type { Injection } from './outliers/plan-injection.js';
 export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize.js';
 export { makeReport, type ReportOptions } from './report/make-report.js';
 export { type MeasuredLayer, type MeasuredLayers, type MeasureLayersInput, measureLayers } from './report/measure-layers.js';

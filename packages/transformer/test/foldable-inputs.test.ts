@@ -119,6 +119,16 @@ describe('a foldable input', () => {
     ]);
   });
 
+  it('tells dimensions of the residual stream from channels inside attention and MLP', () => {
+    const residual = (name: string, changes = {}) =>
+      foldableInputs(describeConfig(variantModel(name, changes).config)).flatMap((input) =>
+        input.block === 1 || !input.residual ? [] : [input.value],
+      );
+    expect(residual('llama')).toEqual(['attentionInput', 'mlpInput', 'normed']);
+    expect(residual('olmo2')).toEqual(['hidden', 'mlpInput', 'normed']);
+    expect(residual('opt', { do_layer_norm_before: false, word_embed_proj_dim: 32 })).toEqual(['hidden', 'mlpInput', 'hidden']);
+  });
+
   it('maps the heads of grouped-query attention to the rows of their value head', () => {
     const { previous, width } = first('llama', 'attentionOutput');
     const { heads, kvHeads, headDim } = describeConfig(variantModel('llama', {}).config);

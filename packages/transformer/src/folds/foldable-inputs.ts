@@ -26,6 +26,8 @@ export interface FoldableInput {
   /** Observation points at which it can be seen, all of it or the tokens of one expert. */
   readonly points: readonly string[];
   readonly width: number;
+  /** Whether its channels are the dimensions of the residual stream: the stream itself, or a norm of it. */
+  readonly residual: boolean;
   /** All linears that read it, routers, gates and the layers of all experts among them. */
   readonly linears: readonly FoldedLinear[];
   /** Where the factors can go; undefined when there is no such place, see `reason`. */
@@ -78,6 +80,7 @@ function inputsOfList(steps: readonly Step[], block: number | 'head', hiddenSize
     value,
     points: [...new Set(linears.map(({ point }) => point))],
     width: graph.width(value),
+    residual: isResidual(graph, value),
     linears,
     ...placeFor(graph, value, linears, uses),
   }));
@@ -87,6 +90,13 @@ function inputsOfList(steps: readonly Step[], block: number | 'head', hiddenSize
 function beforeRoutes(graph: ValueGraph, value: string): string {
   const node = graph.writer(value);
   return node?.op === 'route' ? beforeRoutes(graph, node.input) : value;
+}
+
+/** Whether a value is the residual stream up to norms and factors. */
+function isResidual(graph: ValueGraph, value: string): boolean {
+  let node = graph.writer(value);
+  while (node && (node.op === 'norm' || node.op === 'scale' || node.op === 'route')) node = graph.writer(node.input);
+  return !node || node.op === 'add' || node.op === 'positions';
 }
 
 function placeFor(
