@@ -1,4 +1,7 @@
 import type { CalibrationFigures } from './calibration/calibration-error.js';
+import type { DriftFigures } from './generation/drift.js';
+import type { NeedleResult } from './needle/needle-figures.js';
+import type { TaskResult } from './tasks/task-results.js';
 import type { DivergenceFigures } from './text/divergence-figures.js';
 import type { PerplexityFigures } from './text/perplexity-figures.js';
 
@@ -56,6 +59,12 @@ export interface Evaluation {
   };
   /** With a text: whether next-token predictions are right as often as the model says, before (`base`) and after quantization. */
   readonly calibration?: { readonly model: CalibrationFigures; readonly base?: CalibrationFigures };
+  /** Multiple-choice and generation tasks, in the order in which they were asked for. */
+  readonly tasks?: readonly TaskResult[];
+  /** A fact hidden in long texts, by length and depth. */
+  readonly needle?: NeedleResult;
+  /** With a base: how long greedy texts of both stay the same. */
+  readonly drift?: DriftFigures;
   /** Figures of metrics of other packages, by name. */
   readonly metrics?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly provenance: Provenance;

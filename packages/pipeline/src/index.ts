@@ -5,6 +5,8 @@
 export type { Evaluation, ModelIdentity, Provenance } from '@calibrant/eval';
 export type { TargetReport } from './allocate/target-plan.js';
 export { type EvaluateOptions, type EvaluationOnText, evaluateModel } from './evaluate/evaluate-model.js';
+export type { DriftRequest } from './evaluate/run-drift.js';
+export type { NeedleRequest } from './evaluate/run-needle.js';
 export type { ExecutionNames } from './execution/named-plan.js';
 export {
   describeImportanceMatrix,

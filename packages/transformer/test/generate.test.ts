@@ -99,6 +99,15 @@ describe('generate', () => {
     expect(model.backend.allocatedBytes()).toBe(0);
   });
 
+  it('gives each sequence at most maxNewTokens, the same ones as without', async () => {
+    const model = open();
+    const whole = await generate(model, { prompts, length: 10 });
+    const short = await generate(model, { prompts, length: 10, maxNewTokens: 2 });
+    for (const [i, ids] of short.entries()) expect([...ids]).toEqual([...whole[i].subarray(0, Math.min(10, prompts[i].length + 2))]);
+    await expect(generate(model, { prompts, length: 10, maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens must be a whole number/);
+    await model.release();
+  });
+
   it('reports progress and stops when it is cancelled', async () => {
     const model = open();
     const seen: number[] = [];

@@ -1,6 +1,7 @@
 import type { Evaluation } from '@calibrant/pipeline';
 import { formatCount, formatDuration } from '../output/format.js';
 import { renderTable } from '../output/table.js';
+import { describeDrift, describeNeedle, describeTasks } from './eval-task-tables.js';
 
 interface Measured {
   readonly value: number;
@@ -13,7 +14,7 @@ type Comparison = NonNullable<Evaluation['comparison']>;
 
 /** An evaluation as tables for a person. */
 export function describeEvaluation(evaluation: Evaluation): string {
-  const { perplexity, comparison, calibration, seconds } = evaluation;
+  const { perplexity, comparison, calibration, tasks, needle, drift, metrics, seconds } = evaluation;
   const parts: string[] = [];
   const rows: Rows = executionRows(evaluation);
   if (perplexity) {
@@ -25,6 +26,16 @@ export function describeEvaluation(evaluation: Evaluation): string {
   if (rows.length > 0) parts.push(renderTable(['measure', 'value'], rows));
   if (comparison) parts.push(`KL divergence (nats) and change of the true token's probability\n${distributionTable(comparison)}`);
   if (calibration) parts.push(`Calibration of next-token predictions\n${calibrationTable(calibration)}`);
+  if (tasks) parts.push(describeTasks(tasks));
+  if (needle) parts.push(describeNeedle(needle));
+  if (drift) parts.push(describeDrift(drift));
+  for (const [name, figures] of Object.entries(metrics ?? {}))
+    parts.push(
+      renderTable(
+        [name, ''],
+        Object.entries(figures).map(([key, value]) => [key, value.toPrecision(6)]),
+      ),
+    );
   const protocol = perplexity ? `${perplexity.protocol}, ${formatCount(perplexity.windows)} windows in ` : '';
   return `${parts.join('\n\n')}\n\n${protocol}${formatDuration(seconds * 1000)}`;
 }

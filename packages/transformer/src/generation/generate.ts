@@ -20,6 +20,8 @@ export interface GenerateOptions extends RunOptions {
   readonly prompts: readonly Int32Array[];
   /** Tokens that each sequence has at most in the end, its prompt included. */
   readonly length: number;
+  /** Tokens that each sequence gets at most behind its prompt; as many as `length` allows if absent. */
+  readonly maxNewTokens?: number;
   /** 0 (greedy) if absent, else 0.01 to 100; 1 samples from the model's own distribution. */
   readonly temperature?: number;
   /** Sample among the k most likely tokens; all if absent. */
@@ -52,7 +54,7 @@ export async function generate(model: Transformer, options: GenerateOptions): Pr
   checkOptions(model, options);
   const { backend } = model;
   const { prompts, onEvent } = options;
-  const total = prompts.reduce((sum, prompt) => sum + options.length - prompt.length, 0);
+  const total = prompts.reduce((sum, prompt) => sum + endOf(prompt, options) - prompt.length, 0);
   const results: Int32Array[] = new Array(prompts.length);
   const weights = await loadAll(model);
   let done = 0;
@@ -97,9 +99,9 @@ async function generateBatch(
   const { prompts, length, temperature = 0, topK, seed = 0, stopTokens = [], signal } = options;
   const sequences = prompts.slice(start, start + BATCH).map((prompt, i) => ({
     ids: [...prompt],
-    prompt: prompt.length,
+    end: endOf(prompt, options),
     random: createRng(seed + Math.imul(start + i, 0x9e3779b1)),
-    ended: prompt.length >= length,
+    ended: prompt.length >= endOf(prompt, options),
   }));
   const decoder = createCachedDecoder(model, weights, lane, length);
   try {
@@ -119,7 +121,7 @@ async function generateBatch(
         const values = (data as Float32Array).subarray(row * vocab, (row + 1) * vocab);
         const token = temperature === 0 ? mostLikely(values) : drawToken(values, topK, sequence.random);
         sequence.ids.push(token);
-        sequence.ended = sequence.ids.length >= length || stopTokens.includes(token);
+        sequence.ended = sequence.ids.length >= sequence.end || stopTokens.includes(token);
         drawn++;
       }
       count(drawn);
@@ -128,6 +130,11 @@ async function generateBatch(
     decoder.release();
   }
   return sequences.map(({ ids }) => Int32Array.from(ids));
+}
+
+/** Tokens that a sequence has at most in the end. */
+function endOf(prompt: Int32Array, { length, maxNewTokens = length }: GenerateOptions): number {
+  return Math.min(length, prompt.length + maxNewTokens);
 }
 
 /** Softmax of the logits over the temperature, in the place of the logits. */
@@ -159,7 +166,7 @@ async function loadAll(model: Transformer): Promise<ModelWeights> {
 
 function checkOptions(
   model: Transformer,
-  { prompts, length, temperature = 0, topK = 1, maxWeightBytes = MAX_WEIGHT_BYTES }: GenerateOptions,
+  { prompts, length, maxNewTokens = 1, temperature = 0, topK = 1, maxWeightBytes = MAX_WEIGHT_BYTES }: GenerateOptions,
 ): void {
   const wrong = (message: string): CalibrantError => new CalibrantError('INVALID_ARGUMENT', message);
   const empty = prompts.findIndex((prompt) => prompt.length === 0 || prompt.length > length);
@@ -167,6 +174,8 @@ function checkOptions(
     throw wrong(
       `Prompt ${empty} has ${prompts[empty].length} tokens; it must have at least 1 and at most the length of the result, ${length}.`,
     );
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
+    throw wrong(`maxNewTokens must be a whole number of at least 1, found ${maxNewTokens}.`);
   if (temperature !== 0 && !(temperature >= 0.01 && temperature <= 100))
     throw wrong(`temperature must be 0 (greedy) or from 0.01 to 100, found ${temperature}.`);
   if (!(Number.isInteger(topK) && topK >= 1)) throw wrong(`topK must be a whole number of at least 1, found ${topK}.`);

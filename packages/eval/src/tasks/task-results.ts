@@ -1,0 +1,101 @@
+import { CalibrantError } from '@calibrant/core';
+import { type GenerationItem, isAnswer } from './generation-task.js';
+import type { ChoiceMetric } from './known-tasks.js';
+import { type ChoiceFigures, choiceFigures, choicesOf, type ScoredItem } from './multiple-choice.js';
+import { comparePairs, type PairedComparison, type Proportion, proportion } from './paired.js';
+
+/** What a task's result says of where its items came from. */
+export interface TaskSource {
+  readonly name: string;
+  /** File or address. */
+  readonly source: string;
+  /** SHA-256 of the items that were scored. */
+  readonly sha256: string;
+  /** Items in the source, before a limit. */
+  readonly available: number;
+}
+
+/** A multiple-choice task, of the model and of the base if there is one. `metric` is the accuracy that is usually reported; `comparison` is by it. */
+export interface ChoiceResult extends TaskSource {
+  readonly kind: 'choice';
+  readonly items: number;
+  readonly metric: ChoiceMetric;
+  readonly model: ChoiceFigures;
+  readonly base?: ChoiceFigures;
+  readonly comparison?: PairedComparison;
+  /** Options whose context lost its beginning, because the model does not see that many tokens. */
+  readonly cut: number;
+}
+
+/** A task in which the model writes its answer, greedily. */
+export interface GenerationResult extends TaskSource {
+  readonly kind: 'generation';
+  readonly items: number;
+  readonly maxTokens: number;
+  readonly model: { readonly accuracy: Proportion };
+  readonly base?: { readonly accuracy: Proportion };
+  readonly comparison?: PairedComparison;
+  /** The first items, to look at. */
+  readonly samples: readonly {
+    readonly prompt: string;
+    readonly answers: readonly string[];
+    readonly model: string;
+    readonly base?: string;
+    readonly right: boolean;
+  }[];
+}
+
+export type TaskResult = ChoiceResult | GenerationResult;
+
+const SAMPLES = 10;
+
+/** Figures of a multiple-choice task. @param base the base's scores of the same items */
+export function choiceResult(
+  source: TaskSource,
+  metric: ChoiceMetric,
+  model: { readonly scored: readonly ScoredItem[]; readonly cut: number },
+  base?: { readonly scored: readonly ScoredItem[] },
+): ChoiceResult {
+  return {
+    kind: 'choice',
+    ...source,
+    items: model.scored.length,
+    metric,
+    cut: model.cut,
+    model: choiceFigures(model.scored),
+    ...(base
+      ? { base: choiceFigures(base.scored), comparison: comparePairs(choicesOf(base.scored, metric), choicesOf(model.scored, metric)) }
+      : {}),
+  };
+}
+
+/** Figures of a task in which models write. @param texts what the model wrote for each item, `base` what the base wrote */
+export function generationResult(
+  source: TaskSource,
+  maxTokens: number,
+  items: readonly GenerationItem[],
+  texts: readonly string[],
+  base?: readonly string[],
+): GenerationResult {
+  if (items.length === 0) throw new CalibrantError('INVALID_ARGUMENT', `${source.name} has no items.`);
+  const judge = (written: readonly string[]) => written.map((text, i) => (isAnswer(text, items[i]) ? 1 : 0));
+  const right = judge(texts);
+  const ofBase = base && judge(base);
+  return {
+    kind: 'generation',
+    ...source,
+    items: items.length,
+    maxTokens,
+    model: { accuracy: proportion(right) },
+    ...(base && ofBase
+      ? { base: { accuracy: proportion(ofBase) }, comparison: comparePairs({ right: ofBase, answers: base }, { right, answers: texts }) }
+      : {}),
+    samples: items.slice(0, SAMPLES).map(({ prompt, answers }, i) => ({
+      prompt,
+      answers,
+      model: texts[i],
+      ...(base ? { base: base[i] } : {}),
+      right: right[i] === 1,
+    })),
+  };
+}
