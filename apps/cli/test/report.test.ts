@@ -24,6 +24,8 @@ describe('calibrant report', () => {
     expect((await readdir(at('Q4_0-report'))).sort()).toEqual(['README.md', 'report.html', 'report.json']);
     const data = JSON.parse(await readFile(at('Q4_0-report/report.json'), 'utf8'));
     expect(data.layers).toHaveLength(29);
+    expect(data.channels).toHaveLength(6);
+    expect(data.channels[0].after).toHaveLength(data.channels[0].before.length);
     expect(data.quality.divergence.mean.value).toBeGreaterThan(0.01);
     expect(data.recipe.scheme.name).toBe('Q4_0');
     // A report is passed on: no folder of this machine is in it.

@@ -116,7 +116,8 @@ describe.each(BACKENDS)('analyzeWeight on the %s backend', (_, create) => {
     expect(constant).toMatchObject({ kurtosis: 0, min: 3, max: 3, outputChannels: { largestRatio: 1 } });
     const sparse = tensor('f32', [4, 8]);
     sparse.data[3] = 5;
-    expect((await analyze(sparse)).outputChannels).toMatchObject({ sparse: 1, largestRatio: 0 });
+    const { outputChannels, inputChannels } = await analyze(sparse);
+    for (const side of [outputChannels, inputChannels]) expect(side).toMatchObject({ sparse: 1, largestRatio: 0 });
     const broken = sample();
     broken.data[100] = NaN;
     await expect(analyze(broken)).rejects.toMatchObject({ code: 'NON_FINITE', details: { tensor: 'w' } });

@@ -1,7 +1,10 @@
 import { defineKernel, expectDtype, expectShape, tensor } from '@calibrant/core';
 import { wasmModule } from '../generated/wasm.js';
 
-/** `counts [columns, bins]` i32: for each column of `x [rows, columns]` f32, sizes by `trunc(|x| · perUnit[column])` in f32; larger ones are not counted. */
+/**
+ * `counts [columns, bins]` i32: for each column of `x [rows, columns]` f32, how many values are 0 (bin 0), and how many others have `trunc(|x| · perUnit[column])` = 0, 1, …
+ * in f32 (bins 1, 2, …); larger ones are not counted.
+ */
 export const columnBins = defineKernel<'x' | 'perUnit', 'counts', { readonly bins: number }>({
   name: 'outliers.columnBins',
   inputs: { x: { role: 'whole' }, perUnit: { role: 'whole' } },
@@ -17,8 +20,9 @@ export const columnBins = defineKernel<'x' | 'perUnit', 'counts', { readonly bin
     const counts = new Int32Array(columns * bins);
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) {
-        const place = Math.trunc(Math.fround(Math.abs(x.data[r * columns + c] as number) * (perUnit.data[c] as number)));
-        if (place < bins) counts[c * bins + place]++;
+        const size = Math.abs(x.data[r * columns + c] as number);
+        const bin = size === 0 ? 0 : Math.trunc(Math.fround(size * (perUnit.data[c] as number))) + 1;
+        if (bin < bins) counts[c * bins + bin]++;
       }
     return { counts: tensor('i32', [columns, bins], counts) };
   },

@@ -46,14 +46,14 @@ export async function secondPass(
   ]);
   const histogram = new Float64Array(bins);
   const beyond = new Float64Array(sigmas.length);
-  const columnCounts = new Float64Array(inRms.length * MEDIAN_BINS);
+  const columnCounts = new Float64Array(inRms.length * (MEDIAN_BINS + 1));
   const codes = grids.map(() => new Float64Array(256));
   const attributes = { low: min, perUnit: max > min ? bins / (max - min) : 0, bins };
   try {
     await chunks.pass(
       async (x) => {
         const { counts, beyond: found } = backend.run(valueCounts, { x, upper, lower }, attributes);
-        const columns = backend.run(columnBins, { x, perUnit: columnUnits }, { bins: MEDIAN_BINS }).counts;
+        const columns = backend.run(columnBins, { x, perUnit: columnUnits }, { bins: MEDIAN_BINS + 1 }).counts;
         const ofGrids: Record<string, BufferHandle> = {};
         for (const [i, grid] of grids.entries()) ofGrids[`codes${i}`] = await codeCounts(backend, x, grid, first);
         return fetchAll<string>(backend, { counts, found, columns, ...ofGrids });
@@ -77,13 +77,14 @@ function addTo(total: Float64Array, counts: Int32Array): void {
   for (let i = 0; i < total.length; i++) total[i] += counts[i];
 }
 
-/** Within a bin of a value in the middle: off by at most √2 / 64 of the column's rms, and far less where values are spread evenly. */
+/** 0 where half of the column is 0; else within a bin of a value in the middle: off by at most √2 / 64 of the column's rms. */
 function columnMedian(counts: Float64Array, column: number, rows: number, perUnit: number): number {
-  if (perUnit === 0) return 0;
-  let before = 0;
+  const start = column * (MEDIAN_BINS + 1);
+  let before = counts[start];
+  if (perUnit === 0 || before >= rows / 2) return 0;
   for (let bin = 0; bin < MEDIAN_BINS; bin++) {
-    const count = counts[column * MEDIAN_BINS + bin];
-    if (before + count >= rows / 2) return count > 0 ? (bin + (rows / 2 - before) / count) / perUnit : bin / perUnit;
+    const count = counts[start + 1 + bin];
+    if (before + count >= rows / 2) return (bin + (rows / 2 - before) / count) / perUnit;
     before += count;
   }
   return MEDIAN_BINS / perUnit;

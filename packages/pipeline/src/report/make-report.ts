@@ -5,7 +5,8 @@ import { cutText } from '../evaluate/cut-text.js';
 import { evaluateModel } from '../evaluate/evaluate-model.js';
 import { type OpenedModel, withModels } from '../evaluate/open-models.js';
 import { readText } from '../evaluate/read-text.js';
-import { type MeasuredLayers, measureLayers } from './measure-layers.js';
+import { measureChannels } from './measure-channels.js';
+import { measureLayers } from './measure-layers.js';
 import { qualityFigures } from './quality-figures.js';
 import { readProvenance } from './read-provenance.js';
 
@@ -41,7 +42,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportData> {
   const evaluation = await evaluateModel(options);
   const quality = qualityFigures(evaluation);
   return withModels([options.base, options.model], options, async (base, model) => {
-    const { layers, drift } = await compareLayers(options, base!, model!);
+    const layers = await compareLayers(options, base!, model!);
     const { provenance } = evaluation;
     const data: ReportData = {
       schema: 'calibrant-report/v1',
@@ -57,17 +58,28 @@ export async function makeReport(options: ReportOptions): Promise<ReportData> {
       versions: provenance.versions,
       ...(await readProvenance(options.model)),
       ...(quality ? { quality: withoutFolders(quality) } : {}),
-      layers,
-      drift,
+      ...layers,
     };
     return options.others && options.others.length > 0 ? { ...data, runs: [...options.others, hereOf(data)] } : data;
   });
 }
 
-async function compareLayers(options: ReportOptions, base: OpenedModel, model: OpenedModel): Promise<MeasuredLayers> {
+async function compareLayers(
+  options: ReportOptions,
+  base: OpenedModel,
+  model: OpenedModel,
+): Promise<Pick<ReportData, 'layers' | 'drift' | 'channels'>> {
   const { windows } = cutText(await readText(options.text), base.tokenizer, options);
   const sequences = windows.windows.slice(0, Math.min(options.layerWindows ?? LAYER_WINDOWS, options.maxWindows ?? Infinity));
-  return measureLayers({ ...options, base: base.transformer, quantized: model.transformer, sequences });
+  const { backend, onEvent, signal } = options;
+  const run = {
+    base: base.transformer,
+    quantized: model.transformer,
+    sequences,
+    ...(onEvent ? { onEvent } : {}),
+    ...(signal ? { signal } : {}),
+  };
+  return { ...(await measureLayers({ ...run, backend })), channels: await measureChannels(run) };
 }
 
 function sizes(model: Checkpoint, base: Checkpoint): ReportData['size'] {
