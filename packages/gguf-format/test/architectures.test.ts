@@ -7,10 +7,11 @@ import { type Backend, type Checkpoint, createReferenceBackend, type Tensor, toF
 import { openGgufCheckpoint } from '@calibrant/gguf-format';
 import { openTransformer } from '@calibrant/transformer';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { getLlama, type Llama, type Token } from 'node-llama-cpp';
+import { getLlama, type Llama } from 'node-llama-cpp';
 import { convert } from './convert-model.js';
 import { formulaModel } from './formula-model.js';
 import { libraryFolder } from './ggml-library.js';
+import { farthestLogProbability } from './llama-probabilities.js';
 import { memoryFolder, memorySource } from './memory-files.js';
 
 const NAMES = readdirSync(new URL('fixtures/architectures', import.meta.url));
@@ -87,40 +88,18 @@ withLlama("llama.cpp's runtime", () => {
   });
 
   it.each(NAMES)("computes transformers' log-probabilities from a converted model: %s", async (name) => {
-    const { checkpoint, ids, vocabulary, firstLogits, lastLogits } = formulaModel(name);
+    const { checkpoint, ids, firstLogits, lastLogits } = formulaModel(name);
     // The name of the model: llama.cpp looks for special tokens of Phi-3 in models that are called so.
     await convert(checkpoint, outputFolder(path.join(folder, name)), backend, { format: { name: 'formula' } });
-    const model = await llama.loadModel({ modelPath: path.join(folder, name, 'model.gguf') });
-    const context = await model.createContext({
-      contextSize: 64,
-      threads: 1,
-      flashAttention: false,
-      experimentalKvCacheKeyType: 'F32',
-      experimentalKvCacheValueType: 'F32',
-    });
+    const file = path.join(folder, name, 'model.gguf');
     const last = ids.length - 4;
-    const results = await context
-      .getSequence()
-      .controlledEvaluate(
-        [...ids].map((id, i) => (i >= 4 && i < last ? (id as Token) : [id as Token, { generateNext: { probabilities: true } }])),
-      );
-    const farthestOf = (logits: Float32Array, start: number) => {
-      let most = 0;
-      for (let r = 0; r < 4; r++) {
-        const row = logits.subarray(r * vocabulary, (r + 1) * vocabulary);
-        const total = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
-        const probabilities = results[start + r]?.next.probabilities;
-        for (const [id, logit] of row.entries())
-          most = Math.max(most, Math.abs(Math.log(probabilities?.get(id as Token) ?? Number.NaN) - (logit - total)));
-      }
-      return most;
-    };
-    await context.dispose();
-    await model.dispose();
+    const firstPart = { positions: [0, 1, 2, 3], logits: firstLogits };
+    const lastPart = { positions: [last, last + 1, last + 2, last + 3], logits: lastLogits };
     const bound = GELU.test(name) ? 1e-2 : 5e-5;
-    expect(farthestOf(firstLogits, 0)).toBeLessThan(bound);
+    expect(await farthestLogProbability(llama, file, ids, firstPart)).toBeLessThan(bound);
+    const farthest = await farthestLogProbability(llama, file, ids, lastPart);
     // llama.cpp knows no sliding window in Mistral: the last positions see more there.
-    if (name === 'mistral-sliding') expect(farthestOf(lastLogits, last)).toBeGreaterThan(1);
-    else expect(farthestOf(lastLogits, last)).toBeLessThan(bound);
+    if (name === 'mistral-sliding') expect(farthest).toBeGreaterThan(1);
+    else expect(farthest).toBeLessThan(bound);
   });
 });

@@ -160,6 +160,27 @@ describe('conversion refuses, saying what to do,', () => {
       { ...config, rope_scaling: { rope_type: 'dynamic', factor: 4 } },
       /rope scaling .*dynamic.* Supported: linear, llama3, yarn, longrope/,
     ],
+    [
+      'a passage of YaRN of its own',
+      { ...config, rope_scaling: { rope_type: 'yarn', factor: 4, beta_fast: 16 } },
+      /"beta_fast" .* is 16, but .* with 32/,
+    ],
+    [
+      'factors of rotations where llama.cpp loads none',
+      { ...config, model_type: 'qwen2', rope_scaling: LLAMA3 },
+      /"llama3", but llama.cpp loads no factors of rotations for architecture qwen2/,
+    ],
+    [
+      'biases of attention outputs where llama.cpp has none',
+      { ...config, model_type: 'qwen3', attention_bias: true },
+      /"attention_bias" in config.json is true/,
+    ],
+    [
+      'windows that config.json turns on',
+      { ...config, model_type: 'qwen2', use_sliding_window: true, sliding_window: 8, max_window_layers: 1 },
+      /sliding window of 8 tokens .*, but llama.cpp attends to everything in qwen2 models/,
+    ],
+    ['Gemma 2 without caps', gemma2({ final_logit_softcapping: null }), /"final_logit_softcapping" in config.json is null/],
     ['a config without sizes', { ...config, intermediate_size: undefined }, /config.json must give "intermediate_size" as a number/],
     ['heads that do not fit', { ...config, head_dim: 24 }, /has 64 rows, which is no multiple of the head size 24/],
     ['LongRoPE without lists', { ...config, rope_scaling: { rope_type: 'longrope' } }, /LongRoPE needs "short_factor" and "long_factor"/],

@@ -3,6 +3,7 @@ import type { MetadataReader } from '../file/metadata.js';
 import type { FileFacts, GgufArchitecture, SizeName } from '../models/architecture.js';
 import { readModelConfig } from '../models/model-config.js';
 import { LONG_FACTORS, ROPE_FACTORS, ropeScalingOf, SHORT_FACTORS } from '../models/rope-factors.js';
+import { temperature } from '../models/rope-scaling.js';
 
 /** What config.json needs beside the metadata. */
 export interface ConfigFacts {
@@ -130,10 +131,13 @@ function ropeScaling(
   }
   const type = metadata.string(key('rope.scaling.type'));
   if (type === undefined || type === 'none') return null;
+  const factor = shortest(metadata.requireNumber(key('rope.scaling.factor')));
+  const attention = type === 'yarn' ? metadata.number(key('rope.scaling.attn_factor')) : undefined;
   return {
     rope_type: type,
-    factor: shortest(metadata.requireNumber(key('rope.scaling.factor'))),
+    factor,
     ...(originalContext === undefined ? {} : { original_max_position_embeddings: originalContext }),
+    ...(attention === undefined ? {} : { attention_factor: shortest(attention * temperature(factor)) }),
   };
 }
 

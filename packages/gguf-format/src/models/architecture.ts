@@ -58,6 +58,8 @@ export interface GgufArchitecture {
   readonly epsilon: { readonly key: 'layer_norm_epsilon' | 'layer_norm_rms_epsilon'; readonly config: string };
   /** Rotary positions: the base and the rotated part of a head where config.json is silent. Absent for other kinds of positions. */
   readonly rope?: { readonly theta: number; readonly part?: number; readonly partName?: string; readonly thetaName?: string };
+  /** Scalings of the rotation whose factors llama.cpp loads as tensors there. */
+  readonly factorTensors?: readonly ('llama3' | 'longrope')[];
   /** Where llama.cpp takes the head from: a tensor of its own, always the embedding, or the embedding if there is no tensor. */
   readonly head: 'own' | 'embedding' | 'either';
   readonly tiedByDefault?: boolean;

@@ -103,5 +103,12 @@ export function checkRunnable(raw: Json, architecture: GgufArchitecture, config:
       `${model}: "tie_word_embeddings" in config.json is false, but llama.cpp takes the head of architecture ${architecture.name} from the embedding.`,
       { option: 'tie_word_embeddings' },
     );
+  const scaling = config.ropeScaling?.type;
+  if ((scaling === 'llama3' || scaling === 'longrope') && !architecture.factorTensors?.includes(scaling))
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `${model}: the rope scaling in config.json is "${scaling}", but llama.cpp loads no factors of rotations for architecture ${architecture.name}.`,
+      { option: 'rope_scaling' },
+    );
   architecture.check?.(config, raw, model);
 }

@@ -1,6 +1,7 @@
 import { type GgufValue, type Scalar, value } from '../file/metadata.js';
 import type { GgufArchitecture } from './architecture.js';
 import type { Json, ModelConfig } from './model-config.js';
+import { temperature } from './rope-scaling.js';
 
 /** The keys `<architecture>.*` that llama.cpp reads a model's sizes from. */
 export function modelKeys(architecture: GgufArchitecture, config: ModelConfig, raw: Json): Map<string, GgufValue> {
@@ -23,7 +24,7 @@ export function modelKeys(architecture: GgufArchitecture, config: ModelConfig, r
   // Zero tells Phi-4 from Phi-3 there.
   const window = config.slidingWindow ?? (architecture.name === 'phi3' ? 0 : undefined);
   if (window !== undefined) entries.push(['attention.sliding_window', value.u32(window)]);
-  entries.push(...scalingKeys(config));
+  entries.push(...scalingKeys(config, architecture.name));
   for (const [key, field, type, fallback] of architecture.values ?? []) {
     const found = raw[field] ?? (key === 'expert_count' ? raw['num_local_experts'] : undefined) ?? fallback;
     if (typeof found === 'number' || typeof found === 'boolean') entries.push([key, { type, value: found as Scalar }]);
@@ -32,13 +33,17 @@ export function modelKeys(architecture: GgufArchitecture, config: ModelConfig, r
   return new Map(entries.map(([key, entry]) => [`${architecture.name}.${key}`, entry]));
 }
 
-function scalingKeys({ ropeScaling: scaling, contextLength }: ModelConfig): [string, GgufValue][] {
+function scalingKeys({ ropeScaling: scaling, contextLength }: ModelConfig, architecture: string): [string, GgufValue][] {
   if (!scaling) return [];
   const entries: [string, GgufValue][] = [];
-  // Llama 3's scaling and LongRoPE travel in tensors: llama.cpp has no type name for the first and takes the second by its tensors.
-  if (scaling.factor !== undefined && (scaling.type === 'linear' || scaling.type === 'yarn'))
-    entries.push(['rope.scaling.type', value.string(scaling.type)], ['rope.scaling.factor', value.f32(scaling.factor)]);
-  if (scaling.attentionFactor !== undefined) entries.push(['rope.scaling.attn_factor', value.f32(scaling.attentionFactor)]);
+  const { type, factor, attentionFactor } = scaling;
+  // Llama 3's scaling and LongRoPE travel in tensors: llama.cpp has no type name for the first, and takes Phi 3's by its tensors alone.
+  if (factor !== undefined && (type === 'linear' || type === 'yarn'))
+    entries.push(['rope.scaling.type', value.string(type)], ['rope.scaling.factor', value.f32(factor)]);
+  if (type === 'longrope' && architecture !== 'phi3') entries.push(['rope.scaling.type', value.string(type)]);
+  // llama.cpp multiplies YaRN's own temperature by it.
+  const own = type === 'yarn' ? temperature(factor ?? 1) : 1;
+  if (attentionFactor !== undefined) entries.push(['rope.scaling.attn_factor', value.f32(attentionFactor / own)]);
   const original = scaling.originalContext ?? (scaling.type === 'longrope' ? contextLength : undefined);
   if (original !== undefined) entries.push(['rope.scaling.original_context_length', value.u32(original)]);
   return entries;

@@ -11,9 +11,16 @@ export interface RopeScaling {
   /** `longrope`: one factor per rotated pair, for texts within and beyond the original context. */
   readonly shortFactors?: readonly number[];
   readonly longFactors?: readonly number[];
-  /** `longrope`: by what queries and keys are multiplied. */
+  /** `longrope`: by what cosines and sines are multiplied. `yarn`: the same, where it is not `0.1 · ln(factor) + 1`. */
   readonly attentionFactor?: number;
 }
+
+/** What llama.cpp takes for granted of YaRN: the turns within the original context that bound the passage, which ends at whole dimensions. */
+const YARN: readonly (readonly [string, unknown])[] = [
+  ['beta_fast', 32],
+  ['beta_slow', 1],
+  ['truncate', true],
+];
 
 const RUNNABLE = ['linear', 'llama3', 'yarn', 'longrope'];
 
@@ -33,7 +40,29 @@ export function readRopeScaling(found: Json, config: Json, model: string): RopeS
   const atTop = config['original_max_position_embeddings'];
   const originalContext = typeof atTop === 'number' ? atTop : optional('original_max_position_embeddings');
   const plain = { type, factor, originalContext, lowFreqFactor: optional('low_freq_factor'), highFreqFactor: optional('high_freq_factor') };
-  return type === 'longrope' ? { ...plain, ...longRope(found, config, originalContext, optional('attention_factor'), model) } : plain;
+  if (type === 'longrope') return { ...plain, ...longRope(found, config, originalContext, optional('attention_factor'), model) };
+  return type === 'yarn' ? { ...plain, ...yarn(found, factor ?? 1, model) } : plain;
+}
+
+/** YaRN (arXiv 2309.00071). Cosines and sines are multiplied by `attention_factor`, or by the quotient of two temperatures (DeepSeek). */
+function yarn(found: Json, factor: number, model: string): Pick<RopeScaling, 'attentionFactor'> {
+  for (const [key, usual] of YARN)
+    if ((found[key] ?? usual) !== usual)
+      throw new CalibrantError(
+        'UNSUPPORTED',
+        `${model}: "${key}" of the rope scaling in config.json is ${JSON.stringify(found[key])}, but llama.cpp computes YaRN with ${usual}.`,
+        { option: 'rope_scaling' },
+      );
+  const number = (key: string) => (typeof found[key] === 'number' ? (found[key] as number) : undefined);
+  const [mscale, all] = [number('mscale'), number('mscale_all_dim')];
+  const quotient = mscale && all ? temperature(factor, mscale) / temperature(factor, all) : undefined;
+  const attentionFactor = number('attention_factor') ?? quotient;
+  return attentionFactor === undefined ? {} : { attentionFactor };
+}
+
+/** `0.1 · weight · ln(factor) + 1`, equation 22. */
+export function temperature(factor: number, weight = 1): number {
+  return factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1;
 }
 
 /** LongRoPE (arXiv 2402.13753): the attention factor is √(1 + ln(extension) / ln(original context)). */

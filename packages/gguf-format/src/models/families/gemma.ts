@@ -61,6 +61,11 @@ export const gemma2: GgufArchitecture = {
   limits: [NO_BIAS, CAUSAL],
   restore: (config) => ({ query_pre_attn_scalar: scoreSize(config, 46), layer_types: layerTypes(config.layers, 2) }),
   check(config, raw, model) {
+    for (const option of ['attn_logit_softcapping', 'final_logit_softcapping'])
+      if (raw[option] === null)
+        throw new CalibrantError('UNSUPPORTED', `${model}: "${option}" in config.json is null, but llama.cpp always caps there.`, {
+          option,
+        });
     checkScores(config, raw, model, 46);
     checkLayers(config, raw, model, 2);
   },

@@ -1,5 +1,6 @@
 import { CalibrantError } from '@calibrant/core';
 import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, OUTSIDE, PRE_NORMS, RMS } from '../architecture.js';
+import { checkWindow } from '../check-window.js';
 
 const SILU = { field: 'hidden_act', allowed: [undefined, 'silu', 'swish'], because: 'llama.cpp computes SiLU' };
 
@@ -11,6 +12,7 @@ export const llama: GgufArchitecture = {
   variant: ({ has, number }) => (has('blk.0.ffn_gate_inp.weight') ? 2 : number('attention.sliding_window') !== undefined ? 1 : 0),
   epsilon: RMS,
   rope: { theta: 10000 },
+  factorTensors: ['llama3', 'longrope'],
   head: 'either',
   outside: OUTSIDE,
   blocks: 'model.layers.',
@@ -48,7 +50,8 @@ export const smollm3: GgufArchitecture = {
   fixed: { hidden_act: 'silu' },
   restore: ({ layers }) => ({ no_rope_layers: Array.from({ length: layers }, (_, i) => ((i + 1) % UNROTATED === 0 ? 0 : 1)) }),
   limits: [SILU],
-  check(_config, raw, model) {
+  check(config, raw, model) {
+    checkWindow(config, raw, model);
     const rotated = raw['no_rope_layers'];
     if (!Array.isArray(rotated)) return;
     const wrong = rotated.findIndex((rotates, layer) => Boolean(rotates) !== ((layer + 1) % UNROTATED !== 0));
@@ -67,6 +70,7 @@ export const granite: GgufArchitecture = {
   classes: ['GraniteForCausalLM'],
   epsilon: RMS,
   rope: { theta: 10000 },
+  factorTensors: ['llama3', 'longrope'],
   head: 'either',
   outside: OUTSIDE,
   blocks: 'model.layers.',

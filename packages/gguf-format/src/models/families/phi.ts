@@ -34,6 +34,7 @@ export const phi3: GgufArchitecture = {
   classes: ['Phi3ForCausalLM'],
   epsilon: RMS,
   rope: { theta: 10000 },
+  factorTensors: ['longrope'],
   head: 'either',
   outside: OUTSIDE,
   blocks: 'model.layers.',

@@ -9,6 +9,7 @@ import {
   RMS,
   type TensorRule,
 } from '../architecture.js';
+import { checkWindow } from '../check-window.js';
 
 const COMMON = {
   epsilon: RMS,
@@ -17,7 +18,11 @@ const COMMON = {
   outside: OUTSIDE,
   blocks: 'model.layers.',
   fixed: { hidden_act: 'silu' },
+  check: checkWindow,
 } as const;
+
+/** Biases of q, k, v and the output alike; those of the output have no place in llama.cpp's Qwen 3. */
+const NO_BIAS: Limit = { field: 'attention_bias', allowed: [undefined, false], because: 'llama.cpp has no bias of the attention output' };
 
 const EXPERTS: readonly TensorRule[] = [
   ['ffn_gate_inp', 'mlp.gate'],
@@ -51,6 +56,7 @@ export const qwen3: GgufArchitecture = {
   modelTypes: ['qwen3'],
   classes: ['Qwen3ForCausalLM'],
   inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...GATED_MLP],
+  limits: [NO_BIAS],
 };
 
 /** Qwen 1.5 and 2 with experts, of which one is shared and gated. */
@@ -83,5 +89,5 @@ export const qwen3Moe: GgufArchitecture = {
   inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...EXPERTS],
   values: EXPERT_VALUES,
   fixed: { hidden_act: 'silu', norm_topk_prob: true, decoder_sparse_step: 1, mlp_only_layers: [] },
-  limits: [...ALL_SPARSE, { field: 'norm_topk_prob', allowed: [true], because: 'llama.cpp always normalizes there' }],
+  limits: [...ALL_SPARSE, NO_BIAS, { field: 'norm_topk_prob', allowed: [true], because: 'llama.cpp always normalizes there' }],
 };
