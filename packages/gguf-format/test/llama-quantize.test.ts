@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createCpuBackend } from '@calibrant/backend-cpu';
-import { openModelFolder, outputFolder } from '@calibrant/checkpoint';
+import { openModelFolder, openSource, outputFolder } from '@calibrant/checkpoint';
 import type { Backend } from '@calibrant/core';
-import { readGguf } from '@calibrant/gguf-format';
+import { openGgufCheckpoint, readGguf } from '@calibrant/gguf-format';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MIXTURES } from '../src/schemes/mixtures.js';
@@ -46,6 +46,21 @@ withLlama('beside llama-quantize', () => {
     quantize(path.join(folder, 'F32', 'model.gguf'), theirs, FILE_TYPES[scheme]);
     const [a, b] = [readFileSync(path.join(folder, scheme, 'model.gguf')), readFileSync(theirs)];
     expect((await readGguf(memorySource(a))).tensors).toEqual((await readGguf(memorySource(b))).tensors);
+    expect(Buffer.compare(a, b)).toBe(0);
+  });
+
+  it('a GGUF file with keys of its own gives the same file, byte for byte', async () => {
+    const source = path.join(folder, 'keys', 'model.gguf');
+    const tiny = await openModelFolder(modelFolder);
+    const metadata = { 'general.license': { type: 'string', value: 'mit' }, 'some.key': { type: 'i64', value: -3 } };
+    await convert(tiny, outputFolder(path.dirname(source)), backend, { format: { metadata, name: 'Another name' } });
+    await tiny.close();
+    const checkpoint = await openGgufCheckpoint(await openSource(source), { backend });
+    await convert(checkpoint, outputFolder(path.join(folder, 'again')), backend, { scheme: 'Q4_K_S' });
+    await checkpoint.close();
+    quantize(source, path.join(folder, 'theirs.gguf'), FILE_TYPES['Q4_K_S']);
+    const [a, b] = [readFileSync(path.join(folder, 'again', 'model.gguf')), readFileSync(path.join(folder, 'theirs.gguf'))];
+    expect((await readGguf(memorySource(a))).metadata.get('some.key')).toEqual({ type: 'i64', value: -3n });
     expect(Buffer.compare(a, b)).toBe(0);
   });
 

@@ -7,6 +7,7 @@ import { architectureOfFile } from '../models/architectures.js';
 import { FACTOR_TENSORS } from '../models/rope-factors.js';
 import { checkpointTensors, readCheckpointRows } from './checkpoint-tensors.js';
 import { configJson } from './config-json.js';
+import { withOrigin } from './gguf-origin.js';
 import { readRows } from './read-rows.js';
 import { tokenizerFiles } from './tokenizer-files.js';
 
@@ -33,17 +34,18 @@ async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoi
   const metadata = metadataReader(file.name, file.metadata);
   const architecture = architectureOfFile(metadata.requireString('general.architecture'), file.name);
   const embedding = file.tensors.get('token_embd.weight');
+  const factors = await factorsOf(file, backend);
   const config = configJson(metadata, {
     file: file.name,
     architecture,
     tensors: new Set(file.tensors.keys()),
     vocabSize: embedding?.shape[0] ?? metadata.requireNumber(`${architecture.name}.vocab_size`),
-    factors: await factorsOf(file, backend),
+    factors,
   });
   const stored = checkpointTensors(file, architecture, config);
   const sideFiles = new Map([['config.json', JSON.stringify(config)], ...tokenizerFiles(file)]);
   const tensors = new Map([...stored].map(([name, { shape, tensor }]) => [name, tensorInfo(name, shape, tensor)]));
-  return {
+  const checkpoint: Checkpoint = {
     name: file.name,
     config,
     tensors,
@@ -58,6 +60,7 @@ async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoi
     },
     close: () => file.close(),
   };
+  return withOrigin(checkpoint, { metadata: file.metadata, factors });
 }
 
 /** {@link openGgufCheckpoint} for a source that begins as a GGUF file does, else undefined. */

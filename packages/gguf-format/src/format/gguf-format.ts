@@ -1,18 +1,15 @@
-import { CalibrantError, defineFormat, elementCount, type FormatInput, type OutputTensor, type PlannedTensor } from '@calibrant/core';
+import { CalibrantError, defineFormat, type PlannedTensor } from '@calibrant/core';
 import { z } from 'zod';
-import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
+import { BLOCK_TYPES } from '../blocks/block-types.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
-import { type GgufMetadata, type GgufValue, value } from '../file/metadata.js';
 import { imatrixFiles } from '../imatrix/imatrix-files.js';
-import { architectureOfModelType } from '../models/architectures.js';
-import { readModelConfig } from '../models/model-config.js';
-import { modelKeys, sizeLabel } from '../models/model-keys.js';
 import { compareTensorNames } from '../models/tensor-names.js';
 import { textModel } from '../models/text-model.js';
 import { isQuantizable, schemeOf, typeForRow, typeOfScheme } from '../schemes/tensor-types.js';
-import { tokenizerKeys, vocabularyRows } from '../tokenizer/tokenizer-keys.js';
-import { fileType } from './file-type.js';
-import { metadataOverrides, metadataSchema } from './metadata-overrides.js';
+import { vocabularyRows } from '../tokenizer/tokenizer-keys.js';
+import { fileMetadata } from './file-metadata.js';
+import { defaultFileName } from './file-names.js';
+import { metadataSchema } from './metadata-overrides.js';
 import { ggufOutputs } from './outputs.js';
 import { partFiles, partWriter } from './part-files.js';
 import { tensorWriter } from './tensor-writer.js';
@@ -89,27 +86,6 @@ export function ggufFormat() {
   });
 }
 
-/** `NAME-Q4_K_M.gguf`, the way in which GGUF files are named; `model.gguf` for a recipe without a scheme. */
-function defaultFileName({ checkpoint, recipe }: FormatInput, { name }: GgufFormatOptions): string {
-  const scheme = schemeName(recipe);
-  return scheme ? `${(name ?? lastPart(checkpoint.name)).replace(/[^\w.-]+/g, '-')}-${scheme}.gguf` : 'model.gguf';
-}
-
-function schemeName(recipe: unknown): string | undefined {
-  return (recipe as { scheme?: { name?: string } } | undefined)?.scheme?.name;
-}
-
-/** `name` of a path, of a URL, of `org/name@revision`, or of any part of a split model. */
-function lastPart(source: string): string {
-  const last =
-    source
-      .replace(/^(https?:[^?#]*).*$/s, '$1')
-      .split(/[/\\]/)
-      .filter(Boolean)
-      .at(-1) ?? source;
-  return last.replace(/@.*$/, '').replace(/(-\d{5}-of-\d{5})?\.gguf$/, '');
-}
-
 function storedType(planned: PlannedTensor) {
   const type = typeOfScheme(planned.scheme);
   const columns = planned.shape.at(-1) ?? 1;
@@ -128,52 +104,4 @@ function storedType(planned: PlannedTensor) {
       { tensor: planned.name },
     );
   return type;
-}
-
-async function fileMetadata(
-  { checkpoint: source, importance, recipe }: FormatInput,
-  tensors: readonly (OutputTensor & { readonly type: { readonly name: string } })[],
-  { pre, tokenizer, name, metadata: overrides }: GgufFormatOptions,
-): Promise<GgufMetadata> {
-  const checkpoint = textModel(source);
-  const architecture = architectureOfModelType(checkpoint.config['model_type'], checkpoint.name);
-  const read = readModelConfig(checkpoint.config, architecture, checkpoint.name);
-  const config = { ...read, vocabSize: tensors.find((planned) => planned.name === 'token_embd.weight')?.shape[0] ?? read.vocabSize };
-  const parameters = tensors.reduce((sum, { constant, shape }) => sum + (constant ? 0 : elementCount(shape)), 0);
-  const typed = tensors.map((tensor) => ({ ...tensor, type: tensor.type.name as BlockTypeName }));
-  const entries: [string, GgufValue][] = [
-    ['general.architecture', value.string(architecture.name)],
-    ['general.type', value.string('model')],
-    ['general.name', value.string(name ?? lastPart(checkpoint.name))],
-    ['general.size_label', value.string(sizeLabel(parameters))],
-    ...modelKeys(architecture, config, checkpoint.config),
-    ...(tokenizer === 'none'
-      ? [['tokenizer.ggml.model', value.string('none')] as [string, GgufValue]]
-      : await tokenizerKeys(checkpoint, config.vocabSize, pre)),
-    ['general.quantization_version', value.u32(2)],
-    ['general.file_type', value.u32(fileType(typed, schemeName(recipe)))],
-  ];
-  const metadata = new Map(entries);
-  for (const [key, of] of [...metadataOverrides(overrides), ...importanceKeys(importance)]) {
-    // As in llama.cpp, what is set anew goes to the end.
-    metadata.delete(key);
-    metadata.set(key, of);
-  }
-  return metadata;
-}
-
-/** llama.cpp keeps no more characters of the text's name. */
-const LONGEST_DATASET = 127;
-
-/** llama-quantize's keys about the importance matrix that it used. */
-function importanceKeys(importance: FormatInput['importance']): [string, GgufValue][] {
-  if (!importance) return [];
-  return [
-    ['quantize.imatrix.file', value.string(importance.file)],
-    ...(importance.dataset === undefined
-      ? []
-      : [['quantize.imatrix.dataset', value.string(importance.dataset.slice(0, LONGEST_DATASET))] as [string, GgufValue]]),
-    ['quantize.imatrix.entries_count', value.u32(importance.entries)],
-    ['quantize.imatrix.chunks_count', value.u32(importance.chunks)],
-  ];
 }

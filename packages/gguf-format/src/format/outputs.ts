@@ -1,4 +1,5 @@
 import { CalibrantError, type Checkpoint, type OutputTensor, type TensorInfo, tensor } from '@calibrant/core';
+import { ggufOrigin } from '../checkpoint/gguf-origin.js';
 import type { GgufArchitecture } from '../models/architecture.js';
 import { architectureOfModelType } from '../models/architectures.js';
 import { arrange } from '../models/arrangement.js';
@@ -25,7 +26,8 @@ export function ggufOutputs(checkpoint: Checkpoint, vocabulary = Number.POSITIVE
     outputOf(sources, config, checkpoint.name, vocabulary),
   );
   outputs.push(...missingHead(outputs, architecture, config, checkpoint.name));
-  for (const [name, factors] of factorTensors(config, config.ropeScaling))
+  const factorsByName = ggufOrigin(checkpoint)?.factors ?? factorTensors(config, config.ropeScaling);
+  for (const [name, factors] of factorsByName)
     outputs.push({ name, shape: [factors.length], constant: tensor('f32', [factors.length], factors) });
   return outputs.sort((a, b) => compareTensorNames(a.name, b.name));
 }
