@@ -41,7 +41,7 @@ export function addQuantize(program: Command): Command {
     .option('--target-types <type...>', 'types to choose from')
     .option(
       '--tensor-type <pattern=type>',
-      'GGUF type of the tensors whose names match, such as attn_v=Q6_K; may be repeated, the first match counts',
+      'GGUF type of the tensors whose names match a regular expression, a piece or *, such as attn_v=Q6_K; may be repeated, the first match counts',
       collect,
     )
     .option('--output-tensor-type <type>', 'GGUF type of the output projection')
@@ -49,6 +49,8 @@ export function addQuantize(program: Command): Command {
     .option('--pure', 'one GGUF type for all matrices, without the rules of a mixture')
     .option('--no-fallback', 'refuse rows that the GGUF type does not divide, instead of taking another type')
     .option('--override-kv <key=type:value>', 'GGUF metadata to add or replace, such as general.license=str:mit; may be repeated', collect)
+    .option('--pre <name>', "llama.cpp's name of the tokenizer's pre-tokenizer, where it is not recognized")
+    .option('--model-name <name>', "the model's name in the GGUF metadata; else from the source")
     .option('--keep-split', 'as many GGUF files as the source has')
     .option('--split-max-size <size>', 'several GGUF files with at most so much tensor data each: 2GB, 500M')
     .option('--split-max-tensors <n>', 'several GGUF files with at most so many tensors each', wholeNumber)

@@ -30,15 +30,17 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   const scheme = schemeOf(options);
   const method = options.method ?? (options.set ? nameOf(base.quantizer, 'rtn') : undefined);
   const calibration = calibrationOf(options, base.calibration);
-  const overrides = { ...base.overrides, ...tensorTypeOverrides(options.tensorType) };
+  const target = targetOf(options, base.target);
+  const targeted = (target.target ?? base.target) !== undefined;
+  const overrides = { ...base.overrides, ...(targeted ? tensorTypeOverrides(options.tensorType) : {}) };
   return {
     ...base,
     ...(method ? { quantizer: { name: method, options: { ...optionsOf(base.quantizer), ...assignments(options.set, '--set') } } } : {}),
     ...calibratorOf(options, base.calibrator),
-    ...schemeAndFormat(options, scheme, base),
+    ...schemeAndFormat(options, scheme, base, targeted),
     ...(calibration ? { calibration } : {}),
     ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
-    ...targetOf(options, base.target),
+    ...target,
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };
@@ -56,8 +58,13 @@ function calibratorOf({ calibrator, calibratorOption }: RecipeOptions, base: Rec
 }
 
 /** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */
-function schemeAndFormat(options: RecipeOptions, scheme: string | undefined, base: RecipeInput): Pick<RecipeInput, 'scheme' | 'format'> {
-  const ofScheme = schemeOptions(options);
+function schemeAndFormat(
+  options: RecipeOptions,
+  scheme: string | undefined,
+  base: RecipeInput,
+  targeted: boolean,
+): Pick<RecipeInput, 'scheme' | 'format'> {
+  const ofScheme = schemeOptions(options, targeted);
   const named = options.formatOption ? assignments(options.formatOption, '--format-option') : undefined;
   const ofGguf = formatOptions(options, optionsOf(base.format));
   const ofFormat = named ? { ...optionsOf(base.format), ...ofGguf, ...named } : ofGguf;

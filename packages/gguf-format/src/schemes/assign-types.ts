@@ -35,17 +35,32 @@ export function assignTypes(
     outputTensorType: choices.outputTensorType,
   });
   const patterns = Object.entries(choices.tensorTypes ?? {}).map(([pattern, type]) => [expression(pattern), type] as const);
+  for (const [pattern] of patterns) if (!ordered.some((tensor) => matches(pattern, tensor))) throw unmatched(pattern, ordered);
   const types = new Map<string, TypeName>();
   for (const tensor of ordered) {
     if (!isQuantizable(tensor)) continue;
     const role = roleOf(tensor.name);
     const chosen =
       (role === 'embedding' ? choices.tokenEmbeddingType : role === 'output' ? choices.outputTensorType : undefined) ??
-      patterns.find(([pattern]) => pattern.test(tensor.name))?.[1] ??
+      patterns.find(([pattern]) => matches(pattern, tensor))?.[1] ??
       (choices.pure ? mixture.base : typeByRules(tensor, role));
     types.set(tensor.name, fitting(chosen, tensor, choices.noFallback === true));
   }
   return types;
+}
+
+/** Whether a pattern is found in a tensor's name in the file or in the checkpoint. */
+function matches(pattern: RegExp, { name, source }: OutputTensor): boolean {
+  return pattern.test(name) || (source !== undefined && pattern.test(source));
+}
+
+function unmatched({ source }: RegExp, tensors: readonly OutputTensor[]): CalibrantError {
+  const example = tensors.find(({ name }) => name.startsWith('blk.'))?.name ?? 'blk.0.attn_v.weight';
+  return new CalibrantError(
+    'INVALID_ARGUMENT',
+    `No tensor's name matches "${source}", for which a type is given. Names look like ${example}.`,
+    { option: 'tensorTypes' },
+  );
 }
 
 function expression(pattern: string): RegExp {

@@ -54,10 +54,17 @@ function matching(outputs: readonly OutputTensor[], pattern: string, option: str
   if (matched.length === 0)
     throw new CalibrantError(
       'INVALID_RECIPE',
-      `The pattern "${pattern}" in recipe.${option} matches no tensor. Names look like ${outputs[0]?.source ?? outputs[0]?.name ?? 'model.layers.0.self_attn.q_proj.weight'}; * stands for any characters.`,
+      `The pattern "${pattern}" in recipe.${option} matches no tensor. Names look like ${examples(outputs)}; * stands for any characters.`,
       { option: `recipe.${option}` },
     );
   return matched;
+}
+
+/** A matrix within a block, by its names in the output and in the checkpoint. */
+function examples(outputs: readonly OutputTensor[]): string {
+  const found = outputs.find(({ name, shape }) => shape.length > 1 && /\.\d+\./.test(name)) ?? outputs[0];
+  const names = [...new Set([found?.name, found?.source])].filter((name) => name !== undefined);
+  return names.length > 0 ? names.join(' or ') : 'model.layers.0.self_attn.q_proj.weight';
 }
 
 function checkAccepted(format: Format, tensor: PlannedTensor, scheme: TensorScheme): void {
