@@ -10,10 +10,11 @@ import { openTokenizer, openTransformer } from '@calibrant/transformer';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { getLlama, type Llama, type LlamaContext, LlamaLogLevel, type LlamaModel, type Token } from 'node-llama-cpp';
 
-const WINDOWS = 3;
+const WINDOWS = 2;
 /** llama.cpp rounds activations to 8 bits when it multiplies quantized weights: where our two best logits are closer than this, it may take the other. */
 const ACTIVATION_ROUNDING = 0.3;
-const SCHEMES = ['F32', 'F16', 'Q8_0', 'Q4_0', 'Q4_K_M', 'Q6_K'];
+/** One of each kind of block; `npm run bench:llama-cpp` compares every scheme. */
+const SCHEMES = ['F32', 'Q8_0', 'Q4_0', 'Q4_K_M', 'Q6_K', 'IQ4_NL', 'MXFP4', 'NVFP4'];
 /** llama.cpp's prebuilt library comes as an optional package for some platforms. */
 const llama: Llama | undefined = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error }).catch((reason) => {
   console.warn(`left out: apps/cli/test/llama-cpp.test.ts: ${reason.message}`);

@@ -188,7 +188,9 @@ describe('conversion refuses', () => {
     const bare = withTokenizer({});
     const without = memoryCheckpoint(bare.config, randomTensors(bare.config));
     await expect(throughFile(without)).rejects.toThrow(/tokenizer.json is missing: a GGUF file holds its tokenizer/);
-    await expect(throughFile(withTokenizer({}, {}, {}, { type: 'Unigram' }))).rejects.toThrow(/only BPE tokenizers .* found "Unigram"/);
+    await expect(throughFile(withTokenizer({}, {}, {}, { type: 'WordLevel' }))).rejects.toThrow(
+      /BPE .* and Unigram .* found "WordLevel". llama.cpp has no/,
+    );
     await expect(throughFile(withTokenizer({}, {}, {}, { vocab: { a: 10 } }))).rejects.toThrow(
       /"a" has id 10, outside the model's vocabulary of 10/,
     );

@@ -2,6 +2,7 @@ import type { GgufFile } from '../file/gguf-file.js';
 import { metadataReader } from '../file/metadata.js';
 import { preTokenizerOf, type Split } from '../tokenizer/pre-tokenizers.js';
 import { SPACE, TOKEN_TYPE } from '../tokenizer/tokenizer-keys.js';
+import { CHARSMAP, MERGES_SPACES, unigramJson } from '../tokenizer/unigram.js';
 
 /** Side files of a checkpoint by name. */
 export type SideFiles = ReadonlyMap<string, string>;
@@ -11,7 +12,7 @@ export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' |
   const reader = metadataReader(file, metadata);
   const model = reader.string('tokenizer.ggml.model');
   const tokens = reader.strings('tokenizer.ggml.tokens');
-  if (!tokens || (model !== 'gpt2' && model !== 'llama')) return new Map();
+  if (!tokens || (model !== 'gpt2' && model !== 'llama' && model !== 't5')) return new Map();
   const types = reader.numbers('tokenizer.ggml.token_type') ?? [];
   const typeOf = (id: number) => types[id] ?? TOKEN_TYPE.normal;
   const special = (kind: string) => {
@@ -37,11 +38,19 @@ export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' |
     added_tokens: added,
     ...(model === 'gpt2'
       ? byteLevel(reader.string('tokenizer.ggml.pre') ?? 'gpt-2', vocab, reader.strings('tokenizer.ggml.merges') ?? [])
-      : sentencePiece(tokens, typeOf, vocab, {
-          scores: reader.numbers('tokenizer.ggml.scores') ?? [],
-          unknown: unk?.content,
-          spaceFirst: reader.boolean('tokenizer.ggml.add_space_prefix') ?? true,
-        })),
+      : model === 't5'
+        ? unigramJson(tokens, {
+            scores: reader.numbers('tokenizer.ggml.scores') ?? [],
+            unknown: unk?.id ?? 2,
+            charsmap: reader.numbers(CHARSMAP),
+            mergesSpaces: reader.boolean(MERGES_SPACES) ?? false,
+            spaceFirst: reader.boolean('tokenizer.ggml.add_space_prefix') ?? false,
+          })
+        : sentencePiece(tokens, typeOf, vocab, {
+            scores: reader.numbers('tokenizer.ggml.scores') ?? [],
+            unknown: unk?.content,
+            spaceFirst: reader.boolean('tokenizer.ggml.add_space_prefix') ?? true,
+          })),
     ...(before || after ? { post_processor: template(before, after) } : {}),
   };
   const config = {

@@ -58,6 +58,7 @@ export const value = {
   bool: (of: boolean): GgufValue => ({ type: 'bool', value: of }),
   string: (of: string): GgufValue => ({ type: 'string', value: of }),
   strings: (of: readonly string[]): GgufValue => ({ type: 'array', of: 'string', value: of }),
+  u8s: (of: Uint8Array): GgufValue => ({ type: 'array', of: 'u8', value: of }),
   i32s: (of: readonly number[]): GgufValue => ({ type: 'array', of: 'i32', value: Int32Array.from(of) }),
   f32s: (of: readonly number[]): GgufValue => ({ type: 'array', of: 'f32', value: Float32Array.from(of) }),
 };

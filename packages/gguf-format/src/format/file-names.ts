@@ -3,12 +3,28 @@ import { MIXTURES } from '../schemes/mixtures.js';
 
 /** `NAME-Q4_K_M.gguf`, the way in which GGUF files are named; `model.gguf` for a recipe without a scheme. */
 export function defaultFileName({ checkpoint, recipe }: FormatInput, { name }: { readonly name?: string | undefined }): string {
-  const scheme = schemeName(recipe);
+  const scheme = targetName(recipe) ?? schemeName(recipe);
   return scheme ? `${(name ?? withoutScheme(lastPart(checkpoint.name))).replace(/[^\w.-]+/g, '-')}-${scheme}.gguf` : 'model.gguf';
 }
 
+interface Recipe {
+  readonly scheme?: { readonly name?: string };
+  readonly target?: { readonly bytes?: number; readonly bitsPerWeight?: number };
+}
+
+/** The scheme that gave the tensors their types; undefined where they were chosen for a target size. */
 export function schemeName(recipe: unknown): string | undefined {
-  return (recipe as { scheme?: { name?: string } } | undefined)?.scheme?.name;
+  const { scheme, target } = (recipe ?? {}) as Recipe;
+  return target ? undefined : scheme?.name;
+}
+
+/** `4.6bpw`, `4.2GB`. */
+function targetName(recipe: unknown): string | undefined {
+  const { bytes, bitsPerWeight } = ((recipe ?? {}) as Recipe).target ?? {};
+  if (bitsPerWeight !== undefined) return `${Number(bitsPerWeight.toFixed(2))}bpw`;
+  if (bytes === undefined) return undefined;
+  const [unit, letter] = bytes >= 1e9 ? [1e9, 'GB'] : [1e6, 'MB'];
+  return `${Number((bytes / unit).toFixed(2))}${letter}`;
 }
 
 /** `name` of a path, of a URL, of `org/name@revision`, or of any part of a split model. */

@@ -6,7 +6,7 @@ export interface AddedToken {
   readonly special: boolean;
 }
 
-/** What is used of a `tokenizer.json` with a BPE model. */
+/** What is used of a `tokenizer.json`. Of a Unigram model the vocabulary is made an object like that of BPE, and `merges` is empty. */
 export interface TokenizerJson {
   readonly added_tokens?: readonly AddedToken[];
   readonly normalizer?: Component | null;
@@ -18,6 +18,8 @@ export interface TokenizerJson {
     readonly merges: readonly (string | readonly [string, string])[];
     readonly byte_fallback?: boolean;
     readonly ignore_merges?: boolean;
+    /** Unigram: log probabilities by id, and the id of what is not in the vocabulary. */
+    readonly unigram?: { readonly scores: readonly number[]; readonly unknown: number };
   };
 }
 
@@ -27,7 +29,7 @@ export interface Component {
   readonly [setting: string]: unknown;
 }
 
-/** @throws CalibrantError `CORRUPT_FILE` when it is no JSON, `UNSUPPORTED` when its model is not BPE. */
+/** @throws CalibrantError `CORRUPT_FILE` when it is no JSON, `UNSUPPORTED` when its model is neither BPE nor Unigram. */
 export function parseTokenizerJson(text: string, file: string): TokenizerJson {
   let parsed: TokenizerJson;
   try {
@@ -36,6 +38,7 @@ export function parseTokenizerJson(text: string, file: string): TokenizerJson {
     throw new CalibrantError('CORRUPT_FILE', `${file} is not valid JSON.`, { file, cause });
   }
   const model = parsed?.model;
+  if (model?.type === 'Unigram') return { ...parsed, model: unigramModel(model as unknown as Component, file) };
   if (
     typeof model !== 'object' ||
     model === null ||
@@ -45,10 +48,39 @@ export function parseTokenizerJson(text: string, file: string): TokenizerJson {
   )
     throw new CalibrantError(
       'UNSUPPORTED',
-      `${file}: only BPE tokenizers with a vocabulary and merges can be written to GGUF, found ${JSON.stringify(model?.type)}.`,
+      `${file}: tokenizers of BPE (with a vocabulary and merges) and Unigram can be written to GGUF, found ${JSON.stringify(model?.type)}.${REASONS[model?.type ?? ''] ?? ''}`,
       { file },
     );
   return parsed;
+}
+
+/** Why other kinds are not written. */
+const REASONS: Readonly<Record<string, string>> = {
+  WordPiece:
+    ' llama.cpp has WordPiece for encoders such as BERT alone: it lowers case, drops accents and cannot put a generated text together.',
+  WordLevel: ' llama.cpp has no tokenizer that takes words whole.',
+};
+
+/** `vocab: [[piece, log probability], …]`. */
+function unigramModel({ vocab, unk_id: unknown, byte_fallback: byteFallback }: Component, file: string): TokenizerJson['model'] {
+  const fits = (entry: unknown) => Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'number';
+  if (!Array.isArray(vocab) || vocab.length === 0 || !vocab.every(fits))
+    throw new CalibrantError('CORRUPT_FILE', `${file}: a Unigram model must have pieces with their log probabilities as "vocab".`, {
+      file,
+    });
+  if (typeof unknown !== 'number' || byteFallback === true)
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `${file}: llama.cpp's Unigram tokenizer needs a token for what it does not know ("unk_id") and has no byte fallback, found ${JSON.stringify({ unk_id: unknown ?? null, byte_fallback: byteFallback ?? false })}.`,
+      { file },
+    );
+  const pieces = vocab as [string, number][];
+  return {
+    type: 'Unigram',
+    vocab: Object.fromEntries(pieces.map(([piece], id) => [piece, id])),
+    merges: [],
+    unigram: { scores: pieces.map(([, score]) => score), unknown },
+  };
 }
 
 /** A component and all within it, for Sequence and its like. */

@@ -3,6 +3,7 @@ import { type GgufValue, value } from '../file/metadata.js';
 import { recognizePreTokenizer } from './pre-tokenizers.js';
 import { specialTokenKeys } from './special-tokens.js';
 import { flatten, mergePairs, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.js';
+import { unigramKeys } from './unigram.js';
 
 /** `tokenizer.ggml.token_type`. */
 export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -13,7 +14,7 @@ const LOOKS_SPECIAL = /^(<\|[^|]*\|>|<pad>|<mask>|<unused\d+>)$/;
 
 /**
  * The keys `tokenizer.*` of a checkpoint's tokenizer: byte-level BPE becomes llama.cpp's `gpt2` model, BPE with byte fallback (Llama 2,
- * Mistral) its `llama` model, whose scores are the ranks of the merges.
+ * Mistral) its `llama` model, whose scores are the ranks of the merges, and Unigram its `t5` model.
  *
  * @throws CalibrantError `NOT_FOUND` without tokenizer.json; `UNSUPPORTED` for tokenizers that llama.cpp has no name for.
  */
@@ -33,7 +34,14 @@ export async function tokenizerKeys(checkpoint: Checkpoint, vocabSize: number, p
   const ids = new Map(tokens.map((token, id) => [token, id]));
   for (const { id, content } of tokenizer.added_tokens ?? []) ids.set(content, id);
   const keys = new Map<string, GgufValue>();
-  if (tokenizer.model.byte_fallback) {
+  if (tokenizer.model.unigram) {
+    keys.set('tokenizer.ggml.model', value.string('t5'));
+    keys.set('tokenizer.ggml.pre', value.string(pre ?? 'default'));
+    keys.set('tokenizer.ggml.tokens', value.strings(tokens));
+    keys.set('tokenizer.ggml.token_type', value.i32s(types));
+    keys.set('tokenizer.ggml.add_space_prefix', value.bool(startsWithSpace(tokenizer)));
+    for (const [key, entry] of unigramKeys(tokenizer, vocabSize, file)) keys.set(key, entry);
+  } else if (tokenizer.model.byte_fallback) {
     keys.set('tokenizer.ggml.model', value.string('llama'));
     keys.set('tokenizer.ggml.pre', value.string(pre ?? 'default'));
     keys.set('tokenizer.ggml.tokens', value.strings(tokens));
@@ -83,9 +91,11 @@ function vocabulary(tokenizer: TokenizerJson, vocabSize: number, file: string): 
   const bytes = tokenizer.model.byte_fallback === true;
   for (const [token, id] of Object.entries(tokenizer.model.vocab))
     place(token, id, bytes && /^<0x[0-9A-F]{2}>$/.test(token) ? TOKEN_TYPE.byte : TOKEN_TYPE.normal);
+  const { unknown } = tokenizer.model.unigram ?? {};
+  if (unknown !== undefined) place(tokens[unknown], unknown, TOKEN_TYPE.unknown);
   for (const { content, id, special } of tokenizer.added_tokens ?? []) {
     const control = special || LOOKS_SPECIAL.test(content);
-    if (bytes && content === '<unk>') place(content, id, TOKEN_TYPE.unknown);
+    if ((bytes && content === '<unk>') || id === unknown) place(content, id, TOKEN_TYPE.unknown);
     else place(control ? content : content.replaceAll(SPACE, ' '), id, control ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined);
   }
   return { tokens, types };
