@@ -10,8 +10,24 @@ import { addOutliers } from './commands/outliers.js';
 import { addPlugins } from './commands/plugins.js';
 import { addQuantize } from './commands/quantize.js';
 import { addReport } from './commands/report.js';
+import { addStudy } from './commands/study.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+/** In the order of `--help`. */
+const COMMANDS: readonly ((program: Command) => Command)[] = [
+  addQuantize,
+  addEval,
+  addReport,
+  addCompare,
+  addStudy,
+  addInspect,
+  addImatrix,
+  addOutliers,
+  addGguf,
+  addDoctor,
+  addPlugins,
+];
 
 /** The whole command line, without running it. */
 export function createProgram(): Command {
@@ -21,8 +37,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(calibrant COMMAND --help shows the options)')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const add of [addQuantize, addEval, addReport, addCompare, addInspect, addImatrix, addOutliers, addGguf, addDoctor, addPlugins])
-    add(program).exitOverride();
+  for (const add of COMMANDS) add(program).exitOverride();
   return program;
 }
 

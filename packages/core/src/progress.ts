@@ -4,7 +4,7 @@ export interface ProgressEvent {
   readonly phase: string;
   readonly done: number;
   readonly total?: number;
-  readonly unit: 'bytes' | 'tokens' | 'tensors' | 'blocks' | 'windows';
+  readonly unit: 'bytes' | 'tokens' | 'tensors' | 'blocks' | 'windows' | 'models';
   /** The thing being worked on: a tensor's or file's name. */
   readonly item?: string;
 }

@@ -17,4 +17,7 @@ export { klDistribution } from './plots/kl-distribution.js';
 export { reliabilityDiagram } from './plots/reliability-diagram.js';
 export { paretoFront, sizeQualityPlot } from './plots/size-quality.js';
 export { parseReport } from './read-report.js';
+export type { CalibrationStudy, StudyRun, StudySet } from './study/data.js';
+export { type SeedMean, type Sensitivity, type StudyCell, seedMean, sensitivities, studyCells, studyFindings } from './study/figures.js';
+export { renderStudy, STUDY_HEAD, studyRows } from './study/render-study.js';
 export { summarize } from './summary.js';

@@ -103,7 +103,8 @@ function bytesOf(text: string): number {
   });
 }
 
-async function readRecipe(file: string): Promise<RecipeInput> {
+/** @throws CalibrantError `NOT_FOUND`, `INVALID_RECIPE` that name the file */
+export async function readRecipe(file: string): Promise<RecipeInput> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');

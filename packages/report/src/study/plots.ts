@@ -1,0 +1,117 @@
+import * as Plot from '@observablehq/plot';
+import { type Drawing, draw } from '../plots/draw.js';
+import type { CalibrationStudy } from './data.js';
+import { type StudyCell, studyCells } from './figures.js';
+
+/** Mean KL divergence of each calibration set with its interval over seeds, a panel for each method; one drawing for each model and text. */
+export function setPlots(study: CalibrationStudy): Drawing[] {
+  const samples = Math.max(...study.samples);
+  const cells = studyCells(study).filter((cell) => cell.samples === samples);
+  return study.models.flatMap((model) =>
+    study.texts.flatMap((text) => {
+      const shown = cells.filter((cell) => cell.model === model && cell.text === text).map(withInterval);
+      return shown.length === 0 ? [] : [setPlot(study, model, text, shown)];
+    }),
+  );
+}
+
+type Shown = StudyCell & { readonly value: number; readonly low: number; readonly high: number };
+
+function withInterval(cell: StudyCell): Shown {
+  const { mean, halfWidth } = cell.kl;
+  return { ...cell, value: mean, low: Math.max(0, mean - halfWidth), high: mean + halfWidth };
+}
+
+function setPlot(study: CalibrationStudy, model: string, text: string, shown: readonly Shown[]): Drawing {
+  const free = study.runs
+    .filter((run) => run.set === undefined && run.model === model && run.text === text)
+    .map(({ method, meanKl }) => ({ method, value: meanKl.value }));
+  const methods = study.methods.filter((method) => shown.some((cell) => cell.method === method));
+  const names = study.sets.map(({ name }) => name);
+  return draw(
+    {
+      title: `${model}, measured on ${text}: loss by calibration set`,
+      description: `${shown.map(({ method, set, value, kl }) => `${method} with ${set}: ${value.toPrecision(3)}${kl.halfWidth > 0 ? ` ± ${kl.halfWidth.toPrecision(2)}` : ''} nats`).join('. ')}.`,
+    },
+    {
+      height: 60 + methods.length * (24 + 22 * names.length),
+      marginLeft: 16 + 7 * Math.max(...names.map(({ length }) => length)),
+      marginTop: 20,
+      marginRight: 90,
+      x: { label: 'mean KL divergence, nats →', grid: true, zero: true, nice: true },
+      y: { label: null, domain: names },
+      fy: { label: null, domain: methods },
+      marks: [
+        Plot.ruleX(
+          free.flatMap(({ method, value }) => methods.map((panel) => ({ panel, method, value }))),
+          {
+            x: 'value',
+            fy: 'panel',
+            stroke: 'currentColor',
+            strokeDasharray: '4 4',
+            title: (d: { method: string; value: number }) => `${d.method}, no calibration: ${d.value.toPrecision(3)}`,
+          },
+        ),
+        Plot.ruleY(shown, { y: 'set', fy: 'method', x1: 'low', x2: 'high', stroke: 'var(--accent)', strokeWidth: 2 }),
+        Plot.dot(shown, {
+          y: 'set',
+          fy: 'method',
+          x: 'value',
+          r: 5,
+          fill: 'var(--accent)',
+          stroke: 'var(--page)',
+          title: (d: Shown) => `${d.set}: ${d.value.toPrecision(4)}`,
+        }),
+      ],
+    },
+  );
+}
+
+/** Loss against the size of the calibration set, a line for each set; only where several sizes were tried. */
+export function samplePlots(study: CalibrationStudy): Drawing[] {
+  if (study.samples.length < 2) return [];
+  const cells = studyCells(study).map(withInterval);
+  return study.models.flatMap((model) =>
+    study.methods.flatMap((method) =>
+      study.texts.flatMap((text) => {
+        const shown = cells.filter((cell) => cell.model === model && cell.method === method && cell.text === text);
+        return shown.length === 0 ? [] : [samplePlot(model, method, text, shown)];
+      }),
+    ),
+  );
+}
+
+function samplePlot(model: string, method: string, text: string, shown: readonly Shown[]): Drawing {
+  const ends = shown.filter(
+    ({ set, samples }) => samples === Math.max(...shown.filter((cell) => cell.set === set).map((cell) => cell.samples)),
+  );
+  return draw(
+    {
+      title: `${method} on ${model}, measured on ${text}: loss by calibration samples`,
+      description: `${shown.map(({ set, samples, value }) => `${set}, ${samples} samples: ${value.toPrecision(3)} nats`).join('. ')}.`,
+    },
+    {
+      height: 300,
+      marginTop: 20,
+      marginRight: 120,
+      x: {
+        type: 'log',
+        base: 2,
+        label: 'sequences (log scale) →',
+        tickFormat: String,
+        ticks: [...new Set(shown.map(({ samples }) => samples))],
+      },
+      y: { label: '↑ mean KL divergence, nats', grid: true },
+      color: { scheme: 'Tableau10' },
+      marks: [
+        Plot.line(shown, { x: 'samples', y: 'value', stroke: 'set', strokeWidth: 2 }),
+        Plot.ruleX(shown, { x: 'samples', y1: 'low', y2: 'high', stroke: 'set' }),
+        Plot.dot(shown, { x: 'samples', y: 'value', fill: 'set', r: 4 }),
+        Plot.text(
+          ends,
+          Plot.selectLast({ x: 'samples', y: 'value', z: 'set', text: 'set', textAnchor: 'start', dx: 8, fill: 'currentColor' }),
+        ),
+      ],
+    },
+  );
+}
