@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Backend, type RecipeInput, type Registry, type RunOptions, throwIfAborted } from '@calibrant/core';
+import { type Backend, CalibrantError, type RecipeInput, type Registry, type RunOptions, throwIfAborted } from '@calibrant/core';
 import type { CalibrationStudy, StudyRun } from '@calibrant/report';
 import { evaluateModel } from '../evaluate/evaluate-model.js';
 import { versions } from '../evaluate/versions.js';
@@ -51,6 +51,8 @@ interface Task {
  */
 export async function studyCalibration(options: StudyOptions): Promise<CalibrationStudy> {
   const { registry, models, texts, signal, onEvent } = options;
+  expectOwnNames(models, 'models');
+  expectOwnNames(texts, 'texts');
   const methods = options.methods.map((name) => studyMethod(name, registry));
   const scratch = await mkdtemp(path.join(tmpdir(), 'calibrant-study-'));
   try {
@@ -164,6 +166,14 @@ function describe({ model, method, set, samples, seed }: Task): string {
 
 function nameOf(reference: string): string {
   return path.basename(reference).replace(/\.(txt|md|gguf)$/, '');
+}
+
+/** Results are told apart by names, not by folders. @throws CalibrantError `INVALID_ARGUMENT` */
+function expectOwnNames(references: readonly string[], what: string): void {
+  const names = references.map(nameOf);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new CalibrantError('INVALID_ARGUMENT', `Two of the ${what} are called "${twice}". Rename one of them.`, { option: what });
 }
 
 /** Runs of an earlier, stopped study of the same things. */

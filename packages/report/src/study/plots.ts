@@ -104,7 +104,7 @@ function samplePlot(model: string, method: string, text: string, shown: readonly
       y: { label: '↑ mean KL divergence, nats', grid: true },
       color: { scheme: 'Tableau10' },
       marks: [
-        Plot.line(shown, { x: 'samples', y: 'value', stroke: 'set', strokeWidth: 2 }),
+        Plot.line(shown, { x: 'samples', y: 'value', stroke: 'set', z: 'set', strokeWidth: 2 }),
         Plot.ruleX(shown, { x: 'samples', y1: 'low', y2: 'high', stroke: 'set' }),
         Plot.dot(shown, { x: 'samples', y: 'value', fill: 'set', r: 4 }),
         Plot.text(
