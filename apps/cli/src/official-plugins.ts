@@ -7,6 +7,7 @@ import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
 import { gptq } from '@calibrant/gptq';
 import { gptqFormat } from '@calibrant/gptq-format';
 import { rtn } from '@calibrant/rtn';
+import { smoothquant } from '@calibrant/smoothquant';
 import { architectures } from '@calibrant/transformer';
 
 /** The plug-ins that the CLI registers, in the way in which any program registers its own. The WebGPU backend is optional. */
@@ -15,6 +16,7 @@ export async function officialPlugins(): Promise<Plugin[]> {
     ...architectures,
     rtn(),
     gptq(),
+    smoothquant(),
     ...calibrators(),
     ...ggufSchemes(),
     ggufFormat(),

@@ -29,7 +29,9 @@ export { decodeTensor } from './decode.js';
 export { DTYPES, type DType, type DTypeInfo, dtypeInfo, type TypedArray } from './dtype.js';
 export { CalibrantError, type ErrorCode, type ErrorDetails, throwIfAborted } from './errors.js';
 export { fakeQuantizeAttributes, roundActivations, staticGrid } from './fake-quantize-grid.js';
+export { fakeQuantizeWeight } from './fake-quantize-weight.js';
 export { type CodedFloat, decodeFloat, decodeOne, encodeFloat, encodeOne } from './float-codecs.js';
+export { foldFactors } from './fold-factors.js';
 export type { ImportanceEntry, ImportanceFiles, ImportanceMatrix, ImportanceOrigin } from './importance.js';
 export type { ByteSink, ByteSource, Checkpoint, CodedInfo, OutputFolder, TensorInfo } from './io.js';
 export {
@@ -51,6 +53,7 @@ export * from './plugins/contracts.js';
 export * from './plugins/define.js';
 export { parseOptions, parseRecipe, type Recipe, type RecipeInput, recipeJsonSchema, recipeSchema } from './plugins/recipe.js';
 export { createRegistry, type Registry } from './plugins/registry.js';
+export * from './plugins/transform.js';
 export type { ProgressEvent, RunEvent, RunOptions, WarningEvent } from './progress.js';
 export { checkInputs, createReferenceBackend } from './reference-backend.js';
 export { createRng, type Rng } from './rng.js';

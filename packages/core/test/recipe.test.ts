@@ -121,6 +121,7 @@ describe('recipeJsonSchema', () => {
       'calibration',
       'importance',
       'target',
+      'propagate',
       'keep',
       'overrides',
     ]);

@@ -4,7 +4,7 @@ export function heapBase(): usize {
 }
 
 export { activate } from './activation';
-export { dequantizeAffine, fitAffine, roundAffine } from './affine';
+export { dequantizeAffine, fakeQuantizeAffine, fitAffine, roundAffine } from './affine';
 export { attentionSoftmax } from './attention-softmax';
 export { factorBlock, invertLowerBlock } from './cholesky';
 export { convert } from './convert';
@@ -17,4 +17,5 @@ export { copyRectangle, transpose1, transpose2, transpose4, transpose8 } from '.
 export { layerNorm, rmsNorm } from './norms';
 export { packBits, unpackBits } from './packing';
 export { rope } from './rope';
+export { channelMagnitudes, scaleMatrix, squaredErrors } from './scaling';
 export { softmax } from './softmax';

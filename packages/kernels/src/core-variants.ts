@@ -36,6 +36,11 @@ export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {
   'core.rowRanges': ({ x }) => call('rowRanges', x.shape[1]),
   'core.fakeQuantize': ({ x, ranges }, attributes) => fakeQuantizeCall(x, ranges, attributes),
   'core.gridUse': ({ w, scales }, { bits, groupSize }) => call('gridUse', w.shape[1], scales.shape[1], bits, groupSize),
+  'core.fakeQuantizeAffine': ({ w }, { bits, groupSize, symmetric }) =>
+    call('fakeQuantizeAffine', w.shape[1], bits, groupSize, Number(symmetric)),
+  'core.channelMagnitudes': ({ x }) => call('channelMagnitudes', x.shape[0], x.shape[1]),
+  'core.scaleMatrix': ({ w }) => call('scaleMatrix', w.shape[1]),
+  'core.squaredErrors': ({ a }) => call('squaredErrors', a.shape[1]),
   'core.packBits': ({ codes }, { bits }) => call('packBits', codes.shape[1], bits),
   'core.unpackBits': (_, { bits, columns }) => call('unpackBits', columns, bits),
 };

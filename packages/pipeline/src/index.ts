@@ -24,3 +24,4 @@ export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, 
 export { makeReport, type ReportOptions } from './report/make-report.js';
 export { type MeasuredLayer, type MeasuredLayers, type MeasureLayersInput, measureLayers } from './report/measure-layers.js';
 export { type StudyOptions, studyCalibration } from './study/study-calibration.js';
+export type { TransformReport } from './transform/plan-transforms.js';

@@ -31,6 +31,7 @@ import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
 import type { LayerFacts } from './run/calibrated.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
+import { planTransforms, recipeTransforms, type TransformReport, transformReports } from './transform/plan-transforms.js';
 
 /** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
 export const PROVENANCE_FILE = 'calibrant.json';
@@ -75,6 +76,8 @@ export interface QuantizeResult {
   readonly sourceBitsPerWeight: number;
   readonly tensors: readonly QuantizedTensorReport[];
   readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
+  /** What each transform of the recipe did. */
+  readonly transforms?: readonly TransformReport[];
   /** The importance matrix that weighed the errors. */
   readonly importance?: ImportanceOrigin;
   /** How types were chosen for a target size. */
@@ -99,7 +102,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const quantizerOptions = parseOptions(quantizer.options, recipe.quantizer.options, 'recipe.quantizer.options');
   const formatOptions = parseOptions(format.options, recipe.format.options, 'recipe.format.options');
   const calibrator = recipe.calibrator ? bindCalibrator(registry, recipe.calibrator) : undefined;
-  for (const { name } of recipe.transforms) registry.get('transform', name);
+  const transforms = recipeTransforms(recipe, registry);
 
   const target = { force: options.force ?? false, marker: PROVENANCE_FILE, protect: localInputs(options.model, recipe) };
   const folder = options.dryRun ? undefined : await createAtomicFolder(options.out, target);
@@ -139,6 +142,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const plan = sized?.plan ?? bySchemes;
     checkGrids(quantizer, plan, facts.linears, options);
     if (calibrator) checkCalibrator(calibrator.name, plan);
+    const planned = planTransforms(transforms, transformer.description, plan, input.execution, options);
     const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
     if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
 
@@ -151,6 +155,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       written = await writeTensors({
         ...options,
         recipe,
+        transforms: planned,
         quantizer,
         quantizerOptions,
         calibrator,
@@ -172,6 +177,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       ...actual,
       files: files.map((file) => path.join(options.out, file)),
       tensors: summary.tensors.map((tensor) => withFacts(tensor, plan, written.facts)),
+      ...(planned.length > 0 ? { transforms: transformReports(planned, written.transforms) } : {}),
       ...(written.calibration ? { calibration: written.calibration } : {}),
       ...(weighed ? { importance: weighed.origin } : {}),
       seconds: (performance.now() - started) / 1000,

@@ -6,11 +6,12 @@ import { createRegistry, type Registry } from '@calibrant/core';
 import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
 import { gptq } from '@calibrant/gptq';
 import { rtn } from '@calibrant/rtn';
+import { smoothquant } from '@calibrant/smoothquant';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { architectures } from '@calibrant/transformer';
 
 export function testRegistry(): Registry {
-  return createRegistry([architectures, rtn(), gptq(), ggufSchemes(), ggufFormat(), compressedTensors()]);
+  return createRegistry([architectures, rtn(), gptq(), smoothquant(), ggufSchemes(), ggufFormat(), compressedTensors()]);
 }
 
 /** A folder of its own for each test, removed by `clean`. */

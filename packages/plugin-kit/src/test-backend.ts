@@ -3,6 +3,7 @@ import type { BackendCase } from './backend-case.js';
 import { activationCases } from './backend-cases-activations.js';
 import { denseCases } from './backend-cases-dense.js';
 import { rowCases } from './backend-cases-rows.js';
+import { scalingCases } from './backend-cases-scaling.js';
 import { contractTests } from './backend-contract.js';
 import { type Skip, skippable, type TestFramework } from './test-framework.js';
 
@@ -31,7 +32,7 @@ export function testBackend(createBackend: BackendFactory, framework: TestFramew
   describe('operations equal their references', () => {
     let backend: Promise<Backend> | undefined;
     const shared = () => (backend ??= Promise.resolve(createBackend({ lanes: 2 })));
-    for (const item of [...denseCases(), ...rowCases(), ...activationCases()])
+    for (const item of [...denseCases(), ...rowCases(), ...activationCases(), ...scalingCases()])
       test(item.name, async () => {
         const limit = options.tolerances?.[item.kernel.name] ?? item.tolerance;
         const expected = reference(item);

@@ -20,7 +20,8 @@ export function addQuantize(program: Command): Command {
     .argument('<model>', 'a folder, a GGUF file, or a Hugging Face repository (org/name, org/name@revision)')
     .option('--out <folder>', 'where the quantized model goes; must be empty or not exist')
     .option('--recipe <file>', 'a recipe in JSON; the options below override it')
-    .option('--method <name>', 'rtn (no data, default) or gptq (calibrated)')
+    .option('--method <name>', 'rtn (no data, default), or calibrated: gptq, awq, smoothquant')
+    .option('--transform <name>', 'a transform before the quantizer: awq, smoothquant; may be repeated', collect)
     .option('--calibrator <name>', 'ranges of integer grids: minmax (default), percentile, mse or entropy')
     .option('--calibrator-option <option=value>', 'an option of the calibrator, such as percentile=99.9; may be repeated', collect)
     .option('--scheme <name>', 'Q4_K_M, Q8_0, int4-g128-asym, int8-channel-sym, ...')
@@ -33,7 +34,11 @@ export function addQuantize(program: Command): Command {
     .option('--length <n>', 'tokens per calibration sequence (default 512)', wholeNumber)
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
-    .option('--set <option=value>', 'an option of the method, such as actOrder=full; may be repeated', collect)
+    .option(
+      '--set <option=value>',
+      'an option of the method, such as actOrder=full, or of a transform: smoothquant.alpha=0.8; may be repeated',
+      collect,
+    )
     .option('--format-option <option=value>', 'an option of the format, such as version=gptq_v2; may be repeated', collect)
     .option('--imatrix <source>', 'importance matrix for GGUF: its file, or self, a file or a folder of text to compute it on')
     .option('--target-size <size>', 'choose a type for each tensor so that the file is at most this large: 4.2GB, 800MB')

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
 import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
+import { assignments, type MethodOptions, methodOf } from './methods.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
 
 /** Options of the command line that make a recipe. */
-export interface RecipeOptions extends TextOptions, GgufOptions {
+export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions {
   readonly recipe?: string;
-  readonly method?: string;
   readonly calibrator?: string;
   readonly calibratorOption?: string[];
   readonly scheme?: string;
@@ -20,22 +20,22 @@ export interface RecipeOptions extends TextOptions, GgufOptions {
   readonly targetBpw?: number;
   readonly targetTypes?: string[];
   readonly keep?: string[];
-  readonly set?: string[];
   readonly formatOption?: string[];
 }
 
 /** The recipe file with the command line's options over it. */
 export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   const base = options.recipe === undefined ? {} : await readRecipe(options.recipe);
-  const scheme = schemeOf(options);
-  const method = options.method ?? (options.set ? nameOf(base.quantizer, 'rtn') : undefined);
+  const method = methodOf(options, base);
+  const integers = base.scheme === undefined && (options.format ?? nameOf(base.format, '')) !== 'gguf';
+  const scheme = schemeOf(options) ?? (integers ? method.scheme : undefined);
   const calibration = calibrationOf(options, base.calibration);
   const target = targetOf(options, base.target);
   const targeted = (target.target ?? base.target) !== undefined;
   const overrides = { ...base.overrides, ...(targeted ? tensorTypeOverrides(options.tensorType) : {}) };
   return {
     ...base,
-    ...(method ? { quantizer: { name: method, options: { ...optionsOf(base.quantizer), ...assignments(options.set, '--set') } } } : {}),
+    ...method.recipe,
     ...calibratorOf(options, base.calibrator),
     ...schemeAndFormat(options, scheme, base, targeted),
     ...(calibration ? { calibration } : {}),
@@ -175,16 +175,4 @@ function nameOf(plugin: Named, otherwise: string): string {
 
 function optionsOf(plugin: Named): Record<string, unknown> {
   return typeof plugin === 'object' ? (plugin.options ?? {}) : {};
-}
-
-/** `a=1 b=true c=text` as an object. */
-function assignments(set: readonly string[] = [], option = '--set'): Record<string, unknown> {
-  return Object.fromEntries(
-    set.map((text) => {
-      const at = text.indexOf('=');
-      if (at < 1) throw new CalibrantError('INVALID_ARGUMENT', `${option} takes option=value, found "${text}".`, { option });
-      const value = text.slice(at + 1);
-      return [text.slice(0, at), /^(true|false|null|-?\d+(\.\d+)?(e-?\d+)?)$/.test(value) ? JSON.parse(value) : value];
-    }),
-  );
 }

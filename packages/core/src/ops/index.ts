@@ -28,3 +28,4 @@ export { gather, type SliceAttributes, slice, transpose } from './layout.js';
 export { gram, linear, type MatmulAttributes, matmul, matmulSizes } from './matmul.js';
 export { layerNorm, rmsNorm, softmax } from './norms.js';
 export { packBits, unpackBits } from './packing.js';
+export { channelMagnitudes, fakeQuantizeAffine, scaleMatrix, squaredErrors } from './scaling.js';

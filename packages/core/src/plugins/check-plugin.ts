@@ -6,7 +6,7 @@ import type { Plugin, PluginKind } from './contracts.js';
 /** What a plug-in of each kind must have beside its name, meta and options, and the type of it. */
 const MEMBERS: Readonly<Record<PluginKind, Readonly<Record<string, 'function' | 'list' | 'boolean'>>>> = {
   quantizer: { needs: 'list', quantize: 'function' },
-  transform: { needs: 'list', apply: 'function' },
+  transform: { needs: 'list', accepts: 'function', apply: 'function' },
   calibrator: { ranges: 'function', range: 'function' },
   scheme: { assign: 'function' },
   format: { accepts: 'function', outputs: 'function', floatScheme: 'function', open: 'function' },

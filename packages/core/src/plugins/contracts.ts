@@ -8,6 +8,7 @@ import type { RunOptions } from '../progress.js';
 import type { AffineScheme, AffineTensor, BlockScheme, BlockTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
 import type { Tensor } from '../tensor.js';
 import type { BoundCalibrator, GridForm, RangeBuffers, ValueRange, ValueStatistics } from '../value-range.js';
+import type { Transform } from './transform.js';
 
 export type PluginKind = 'quantizer' | 'transform' | 'calibrator' | 'scheme' | 'format' | 'architecture' | 'backend' | 'metric';
 
@@ -179,17 +180,6 @@ export interface FormatReader {
   openFile?(source: ByteSource, context: FormatContext): Promise<Checkpoint | undefined>;
   /** A folder that an ordinary reader opened; wraps it when its config names this format. */
   openFolder?(checkpoint: Checkpoint, context: FormatContext): Promise<Checkpoint | undefined>;
-}
-
-/** Rewrites weights so that the function stays and quantization gets easier. Applied block by block, before the quantizer. */
-export interface Transform<Options = unknown> extends PluginBase<'transform', Options> {
-  readonly needs: readonly Need[];
-  apply(
-    weights: Map<string, BufferHandle>,
-    observations: ReadonlyMap<string, Observations>,
-    options: Options,
-    context: QuantizerContext,
-  ): Promise<void>;
 }
 
 /**

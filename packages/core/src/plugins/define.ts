@@ -1,16 +1,6 @@
 import { checkPlugin } from './check-plugin.js';
-import type {
-  ArchitecturePlugin,
-  BackendPlugin,
-  Calibrator,
-  Format,
-  Metric,
-  Plugin,
-  PluginKind,
-  Quantizer,
-  Scheme,
-  Transform,
-} from './contracts.js';
+import type { ArchitecturePlugin, BackendPlugin, Calibrator, Format, Metric, Plugin, PluginKind, Quantizer, Scheme } from './contracts.js';
+import type { Transform } from './transform.js';
 
 type Definition<P extends Plugin> = Omit<P, 'specificationVersion' | 'kind'>;
 

@@ -51,6 +51,12 @@ export const recipeSchema = z.strictObject({
     .refine(({ bytes, bitsPerWeight }) => (bytes === undefined) !== (bitsPerWeight === undefined), 'name either bytes or bitsPerWeight')
     .optional()
     .describe('chooses a type for each tensor that the scheme quantizes, so that the measured error is least at this size'),
+  propagate: z
+    .enum(['quantized', 'full'])
+    .optional()
+    .describe(
+      'what the next block is calibrated on: outputs of the quantized blocks (default with gptq), or of the full-precision ones (default otherwise)',
+    ),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
   overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
 });

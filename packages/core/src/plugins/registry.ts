@@ -1,18 +1,8 @@
 import { CalibrantError } from '../errors.js';
 import { nearest } from '../nearest.js';
 import { checkPlugin } from './check-plugin.js';
-import type {
-  ArchitecturePlugin,
-  BackendPlugin,
-  Calibrator,
-  Format,
-  Metric,
-  Plugin,
-  PluginKind,
-  Quantizer,
-  Scheme,
-  Transform,
-} from './contracts.js';
+import type { ArchitecturePlugin, BackendPlugin, Calibrator, Format, Metric, Plugin, PluginKind, Quantizer, Scheme } from './contracts.js';
+import type { Transform } from './transform.js';
 
 interface ByKind {
   quantizer: Quantizer;
@@ -29,6 +19,8 @@ interface ByKind {
 const OFFICIAL: Readonly<Record<string, string>> = {
   rtn: '@calibrant/rtn',
   gptq: '@calibrant/gptq',
+  smoothquant: '@calibrant/smoothquant',
+  awq: '@calibrant/awq',
   mse: '@calibrant/calibrators',
   percentile: '@calibrant/calibrators',
   entropy: '@calibrant/calibrators',

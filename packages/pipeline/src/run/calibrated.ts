@@ -11,7 +11,7 @@ import {
 } from '@calibrant/core';
 import type { BlockStage, Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import { collectHessians } from './collect-hessians.js';
-import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
+import type { HiddenStates } from './hidden-states.js';
 import { inOutputRows, quantizeLinear } from './quantize-linear.js';
 
 export type LayerFacts = Readonly<Record<string, number | string | boolean>>;
@@ -25,42 +25,31 @@ export interface CalibratedInput extends RunOptions {
   readonly calibrator?: BoundCalibrator | undefined;
   /** The planned tensors whose codes the quantizer chooses, by the source's name. */
   readonly targets: ReadonlyMap<string, PlannedTensor>;
+  readonly plan: readonly PlannedTensor[];
   readonly writer: FormatWriter;
   readonly backend: Backend;
 }
 
 /**
- * Quantizes block by block with the calibration set flowing through: each block sees what the quantized blocks before it produce, and with
- * `trueSequential` each linear what the quantized linears before it in the block produce. One block is in memory at a time.
+ * Quantizes the linears of one block on the hidden states that reach it, with `trueSequential` each on what the quantized linears before it in the block produce. Afterwards
+ * `weights` holds the quantized weights.
  */
-export async function quantizeCalibrated(input: CalibratedInput): Promise<Map<string, LayerFacts>> {
-  const { transformer, sequences, backend, targets, onEvent, signal } = input;
-  const facts = new Map<string, LayerFacts>();
+export async function quantizeBlock(
+  input: CalibratedInput,
+  block: TransformerBlock,
+  weights: Map<string, BufferHandle>,
+  hidden: HiddenStates,
+  onDone: (name: string, facts: LayerFacts) => void,
+): Promise<void> {
+  const { sequences, targets, signal } = input;
   const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
-  const hidden = createHiddenStates(backend, await embedSequences(transformer, sequences, signal));
-  let done = 0;
-  onEvent?.({ phase: 'Quantizing', done, total: targets.size, unit: 'tensors' });
-
-  for (let index = 0; index < transformer.description.blocks.length; index++) {
-    const block = transformer.block(index);
-    const stages = block.stages
-      .map((stage) => ({ ...stage, linears: stage.linears.filter(({ name }) => targets.has(name)) }))
-      .filter(({ linears }) => linears.length > 0);
-    const weights = await block.load();
-    try {
-      for (const set of trueSequential(input.options) ? independentSets(stages) : [stages]) {
-        throwIfAborted(signal);
-        await quantizeStages(input, block, set, weights, hidden, tokens, (name, layerFacts) => {
-          facts.set(name, layerFacts);
-          onEvent?.({ phase: 'Quantizing', done: ++done, total: targets.size, unit: 'tensors', item: name });
-        });
-      }
-      await hidden.pass((state) => block.forward(state, weights), signal);
-    } finally {
-      block.release(weights);
-    }
+  const stages = block.stages
+    .map((stage) => ({ ...stage, linears: stage.linears.filter(({ name }) => targets.has(name)) }))
+    .filter(({ linears }) => linears.length > 0);
+  for (const set of trueSequential(input.options) ? independentSets(stages) : [stages]) {
+    throwIfAborted(signal);
+    await quantizeStages(input, block, set, weights, hidden, tokens, onDone);
   }
-  return facts;
 }
 
 /** Quantizes the linears of some stages, all on what the block as it is now shows them, and puts the quantized weights in its place. */

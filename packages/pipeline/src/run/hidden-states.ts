@@ -12,11 +12,16 @@ export interface HiddenStates {
   readonly count: number;
   /** Runs `body` on each sequence's state on a lane; what it returns (if anything) becomes the sequence's new state. */
   pass(body: (hidden: BufferHandle, index: number) => Promise<BufferHandle | undefined>, signal?: AbortSignal): Promise<void>;
+  /** Puts other states in the place of all. */
+  replace(states: readonly Tensor[]): void;
 }
 
 export function createHiddenStates(backend: Backend, states: Tensor[]): HiddenStates {
   return {
     count: states.length,
+    replace(others) {
+      states.splice(0, states.length, ...others);
+    },
     async pass(body, signal) {
       const pending: Promise<void>[] = [];
       try {

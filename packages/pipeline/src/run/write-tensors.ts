@@ -7,18 +7,22 @@ import type {
   Quantizer,
   Recipe,
   RunOptions,
+  TransformFacts,
 } from '@calibrant/core';
 import { throwIfAborted } from '@calibrant/core';
-import type { Transformer } from '@calibrant/transformer';
-import { type LayerFacts, quantizeCalibrated } from './calibrated.js';
+import { storedParts, type Transformer, weightsOf } from '@calibrant/transformer';
+import type { PlannedTransform } from '../transform/plan-transforms.js';
+import { runBlocks } from './blocks.js';
+import type { LayerFacts } from './calibrated.js';
 import { calibrate } from './calibration.js';
-import { encodeStream, loadWhole, workOf } from './encode-stream.js';
-import { quantizeLinear } from './quantize-linear.js';
+import { workOf } from './encode-stream.js';
 import { readSourceRows } from './source-rows.js';
 import { targetsOf } from './targets.js';
+import { createWriteRest, type WriteRest } from './write-rest.js';
 
 export interface WriteInput extends RunOptions {
   readonly recipe: Recipe;
+  readonly transforms: readonly PlannedTransform[];
   readonly quantizer: Quantizer;
   readonly quantizerOptions: unknown;
   readonly calibrator?: BoundCalibrator | undefined;
@@ -31,29 +35,63 @@ export interface WriteInput extends RunOptions {
 
 export interface Written {
   readonly facts: ReadonlyMap<string, LayerFacts>;
+  /** What each transform did. */
+  readonly transforms: readonly (readonly TransformFacts[])[];
   readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
 }
 
-/** Computes and writes every planned tensor: what needs no data by streaming, the rest block by block on the calibration set. */
+/**
+ * Computes and writes every planned tensor. What lies outside of blocks, or needs neither data nor a transform, streams by itself; the rest goes
+ * block by block, on the calibration set where something needs it.
+ */
 export async function writeTensors(input: WriteInput): Promise<Written> {
-  const { quantizer, plan } = input;
-  const linears = new Set(input.transformer.linears().map(({ name }) => name));
+  const { quantizer, plan, transforms, transformer, recipe } = input;
+  const linears = new Set(transformer.linears().map(({ name }) => name));
   const chosen = targetsOf(plan, quantizer, linears);
   const calibrated = quantizer.needs.length === 0 ? [] : plan.filter((tensor) => chosen.has(tensor));
+  const rest = transforms.length > 0 ? tensorsOfBlocks(plan, transformer, new Set(calibrated)) : new Map<number, PlannedTensor[]>();
+  const inBlocks = new Set([...calibrated, ...[...rest.values()].flat()]);
+  const writeRest = createWriteRest(input, chosen);
   const rounded = await writeDataFree(
     input,
-    plan.filter((tensor) => !calibrated.includes(tensor)),
-    chosen,
+    plan.filter((tensor) => !inBlocks.has(tensor)),
+    writeRest,
   );
-  if (calibrated.length === 0) return { facts: rounded };
-  await checkFinite(calibrated, input);
-  const set = await calibrate(input.recipe.calibration, input);
-  const targets = new Map(calibrated.map((tensor) => [tensor.source as string, tensor]));
-  const facts = await quantizeCalibrated({ ...input, options: input.quantizerOptions, sequences: set.sequences, targets });
+  if (inBlocks.size === 0) return { facts: rounded, transforms: [] };
+  await checkFinite([...inBlocks], input);
+  const needsData = calibrated.length > 0 || transforms.some(({ transform }) => transform.needs.length > 0);
+  const set = needsData ? await calibrate(recipe.calibration, input) : undefined;
+  const result = await runBlocks({
+    ...input,
+    options: input.quantizerOptions,
+    sequences: set?.sequences ?? [],
+    targets: new Map(calibrated.map((tensor) => [tensor.source as string, tensor])),
+    rest,
+    writeRest,
+    propagate: recipe.propagate ?? (calibrated.length > 0 ? 'quantized' : 'full'),
+  });
   return {
-    facts: new Map([...rounded, ...facts]),
-    calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source },
+    facts: new Map([...rounded, ...result.layers]),
+    transforms: result.transforms,
+    ...(set ? { calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } } : {}),
   };
+}
+
+/** The planned tensors that are made from a block's weights, by block, without those of `except`. */
+function tensorsOfBlocks(
+  plan: readonly PlannedTensor[],
+  { description }: Transformer,
+  except: ReadonlySet<PlannedTensor>,
+): Map<number, PlannedTensor[]> {
+  const blockOf = new Map<string, number>();
+  for (const [block, steps] of description.blocks.entries())
+    for (const part of weightsOf(steps).flatMap(storedParts)) blockOf.set(part.name, block);
+  const found = new Map<number, PlannedTensor[]>();
+  for (const tensor of plan) {
+    const block = blockOf.get(tensor.source ?? tensor.stacked?.[0] ?? '');
+    if (block !== undefined && !except.has(tensor)) found.set(block, [...(found.get(block) ?? []), tensor]);
+  }
+  return found;
 }
 
 /** Looks at the weights that calibration will go through: one NaN in them would spoil all that the model says, and with it the calibration set. */
@@ -67,31 +105,19 @@ async function checkFinite(tensors: readonly PlannedTensor[], { transformer, onE
   onEvent?.({ phase: 'Checking', done: total, total, unit: 'tensors' });
 }
 
-async function writeDataFree(
-  input: WriteInput,
-  tensors: readonly PlannedTensor[],
-  chosen: ReadonlySet<PlannedTensor>,
-): Promise<Map<string, LayerFacts>> {
+async function writeDataFree(input: WriteInput, tensors: readonly PlannedTensor[], writeRest: WriteRest): Promise<Map<string, LayerFacts>> {
   const facts = new Map<string, LayerFacts>();
-  const { backend, transformer, quantizer, quantizerOptions, writer, onEvent, signal } = input;
-  const phase = quantizer.needs.length === 0 ? 'Quantizing' : 'Copying';
+  const { transformer, quantizer, transforms, onEvent } = input;
+  const phase = quantizer.needs.length === 0 && transforms.length === 0 ? 'Quantizing' : 'Copying';
   const total = tensors.reduce((sum, tensor) => sum + workOf(tensor), 0) * 4;
   let done = 0;
-  for (const tensor of tensors) {
-    throwIfAborted(signal);
-    onEvent?.({ phase, done, total, unit: 'bytes', item: tensor.name });
-    if (chosen.has(tensor)) {
-      const weight = await loadWhole(transformer.checkpoint, tensor, backend);
-      try {
-        const quantized = await quantizeLinear(quantizer, quantizerOptions, tensor, weight, undefined, backend, input);
-        await writer.write(tensor, { rowStart: 0, value: quantized.tensor });
-        if (quantized.facts && tensor.source !== undefined) facts.set(tensor.source, quantized.facts);
-      } finally {
-        backend.free(weight);
-      }
-    } else await encodeStream(transformer.checkpoint, tensor, writer, backend, input, input.importance);
-    done += workOf(tensor) * 4;
-  }
-  onEvent?.({ phase, done: total, total, unit: 'bytes' });
+  const report = (item?: string) => onEvent?.({ phase, done, total, unit: 'bytes', ...(item === undefined ? {} : { item }) });
+  report(tensors[0]?.name);
+  for (const [i, tensor] of tensors.entries())
+    await writeRest([tensor], transformer.checkpoint, input.importance, (name, layerFacts) => {
+      if (layerFacts) facts.set(name, layerFacts);
+      done += workOf(tensor) * 4;
+      report(tensors[i + 1]?.name);
+    });
   return facts;
 }

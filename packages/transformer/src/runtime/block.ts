@@ -1,6 +1,7 @@
 import type { Backend, BufferHandle, Checkpoint } from '@calibrant/core';
 import { type ArchitectureDescription, type LinearStep, linearSteps, type Step, weightsOf } from '../description.js';
 import { loadWeights } from './load-weight.js';
+import { partOf } from './part-of.js';
 import type { PositionBuffers } from './position-buffers.js';
 import type { BlockExecution } from './rounding.js';
 import { runSteps } from './run-steps.js';
@@ -63,6 +64,11 @@ export interface TransformerBlock {
     weights: ReadonlyMap<string, BufferHandle>,
     options?: Pick<ForwardOptions, 'observeRounded'>,
   ): Promise<BufferHandle>;
+  /**
+   * Computes what depends on one value alone, with other weights, and returns where that meets the rest of the block: the values at the border of what depends on it, each of which
+   * becomes the caller's.
+   */
+  recompute(from: string, value: BufferHandle, weights: ReadonlyMap<string, BufferHandle>): Promise<BufferHandle[]>;
   /** Frees all weights in the map and empties it. */
   release(weights: Map<string, BufferHandle>): void;
 }
@@ -127,6 +133,18 @@ export function createBlock(
     async forwardTo(point, hidden, weights, { observeRounded } = {}) {
       const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeRounded };
       return runSteps(steps, hidden, context, { result: point });
+    },
+    async recompute(from, value, weights) {
+      const context = { backend, weights, positions: await positions.sequence(value.shape[0]), execution };
+      const results: BufferHandle[] = [];
+      try {
+        for (const part of partOf(steps, from))
+          results.push(await runSteps(part.steps, value, context, { start: from, result: part.result }));
+      } catch (error) {
+        backend.free(...results);
+        throw error;
+      }
+      return results;
     },
     release(weights) {
       backend.free(...weights.values());

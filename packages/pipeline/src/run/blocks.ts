@@ -1,0 +1,123 @@
+import {
+  type BufferHandle,
+  fakeQuantizeWeight,
+  type ImportanceMatrix,
+  type PlannedTensor,
+  type Recipe,
+  type TensorScheme,
+  type TransformFacts,
+} from '@calibrant/core';
+import { type TransformerBlock, type WeightRef, weightsOf } from '@calibrant/transformer';
+import { overlayCheckpoint, storedValues } from '../transform/overlay-checkpoint.js';
+import type { PlannedTransform } from '../transform/plan-transforms.js';
+import { scaledImportance } from '../transform/scaled-importance.js';
+import { plannedGrids } from '../transform/scaling-sites.js';
+import { transformBlock } from '../transform/transform-block.js';
+import { type CalibratedInput, type LayerFacts, quantizeBlock } from './calibrated.js';
+import { createHiddenStates, embedSequences } from './hidden-states.js';
+import type { WriteRest } from './write-rest.js';
+
+export interface BlocksInput extends CalibratedInput {
+  readonly transforms: readonly PlannedTransform[];
+  readonly propagate: NonNullable<Recipe['propagate']>;
+  /** The planned tensors of each block that the quantizer does not calibrate, to be written with their block. */
+  readonly rest: ReadonlyMap<number, readonly PlannedTensor[]>;
+  readonly writeRest: WriteRest;
+  readonly importance?: ImportanceMatrix | undefined;
+}
+
+/** What was done, for the report. */
+export interface BlocksResult {
+  readonly layers: Map<string, LayerFacts>;
+  /** By transform. */
+  readonly transforms: readonly (readonly TransformFacts[])[];
+}
+
+/**
+ * Works block by block: load, transform, quantize, write, propagate, release. With a calibration set (any sequences) each block sees what the blocks before it
+ * produce, quantized ones or full-precision ones. One block is in memory at a time, and the hidden states; twice the hidden states when full-precision
+ * outputs are propagated.
+ */
+export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
+  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, onEvent, signal } = input;
+  const { blocks } = transformer.description;
+  const grids = plannedGrids(plan);
+  const layers = new Map<string, LayerFacts>();
+  const facts: TransformFacts[][] = transforms.map(() => []);
+  const hidden = sequences.length > 0 ? createHiddenStates(backend, await embedSequences(transformer, sequences, signal)) : undefined;
+  const lengths = sequences.map(({ length }) => length);
+  const total = targets.size + [...rest.values()].reduce((sum, { length }) => sum + length, 0);
+  let done = 0;
+  const report = (item: string, finished = 0) => {
+    done += finished;
+    onEvent?.({ phase: 'Quantizing', done, total, unit: 'tensors', item });
+  };
+  onEvent?.({ phase: 'Quantizing', done, total, unit: 'tensors' });
+
+  for (let index = 0; index < blocks.length; index++) {
+    const block = transformer.block(index);
+    const weights = await block.load();
+    try {
+      if (transforms.length > 0)
+        report(`${transforms.map(({ transform }) => transform.name).join(', ')}, block ${index + 1} of ${blocks.length}`);
+      const before = new Map(weights);
+      const keepOutputs = propagate === 'full' && transforms.length > 0;
+      const transformed = await transformBlock({ ...input, grids, lengths }, block, weights, hidden, keepOutputs);
+      for (const [i, ofBlock] of transformed.facts.entries()) facts[i].push(...ofBlock);
+      const changed = changedWeights(weightsOf(blocks[index]), before, weights);
+      const checkpoint = overlayCheckpoint(transformer.checkpoint, await storedValues(transformer, changed));
+      if (hidden)
+        await quantizeBlock(input, block, weights, hidden, (name, layerFacts) => {
+          layers.set(name, layerFacts);
+          report(name, 1);
+        });
+      const others = rest.get(index) ?? [];
+      const importance = input.importance && scaledImportance(input.importance, others, transformed.factors);
+      await input.writeRest(others, checkpoint, importance, (name, layerFacts) => {
+        if (layerFacts) layers.set(name, layerFacts);
+        report(name, 1);
+      });
+      if (!hidden || index === blocks.length - 1) continue;
+      if (transformed.outputs) {
+        hidden.replace(transformed.outputs);
+        continue;
+      }
+      if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input);
+      await hidden.pass((state) => block.forward(state, weights), signal);
+    } finally {
+      block.release(weights);
+    }
+  }
+  return { layers, transforms: facts };
+}
+
+function changedWeights(
+  refs: readonly WeightRef[],
+  before: ReadonlyMap<string, BufferHandle>,
+  now: ReadonlyMap<string, BufferHandle>,
+): Map<WeightRef, BufferHandle> {
+  return new Map(
+    refs.flatMap((ref) => {
+      const handle = now.get(ref.name);
+      return handle && handle !== before.get(ref.name) ? [[ref, handle] as const] : [];
+    }),
+  );
+}
+
+/** Rounds the linear layers that were written without calibration, so that the next block sees what they became. */
+async function roundWeights(
+  { stages }: TransformerBlock,
+  weights: Map<string, BufferHandle>,
+  schemes: ReadonlyMap<string, TensorScheme>,
+  { backend, targets, transforms }: BlocksInput,
+): Promise<void> {
+  if (transforms.length === 0) return;
+  for (const { linears } of stages)
+    for (const { name } of linears) {
+      const scheme = schemes.get(name);
+      const weight = weights.get(name);
+      if (!weight || !scheme || scheme.kind === 'float' || targets.has(name)) continue;
+      weights.set(name, await fakeQuantizeWeight(backend, weight, scheme));
+      backend.free(weight);
+    }
+}
