@@ -111,12 +111,41 @@ describe('the references', () => {
       expect(run(rowMedians, row(...values), {}).medians.data[0]).toBe(median);
   });
 
+  it('find the largest values of a row as sorting does', () => {
+    const random = createRng(6);
+    for (const width of [1, 2, 4, 5, 64]) {
+      const values = Array.from({ length: width }, () => Math.round(20 * random.normal()));
+      const order = values.map((_, c) => c).sort((a, b) => Math.abs(values[b]) - Math.abs(values[a]) || a - b);
+      const found = run(rowPeaks, row(...values), {});
+      const missing = new Array(Math.max(0, 4 - width)).fill(-1);
+      expect([...found.columns.data]).toEqual([...order.slice(0, 4), ...missing]);
+      expect([...found.values.data].slice(0, width)).toEqual(order.slice(0, 4).map((c) => values[c]));
+    }
+  });
+
   it('put magnitudes into bins that begin at their magnitude', () => {
     for (const value of [0, 1, 1.0078125, 100, 6e-5, 3e38]) {
       const { counts } = run(magnitudeCounts, row(value, -value), {});
       const bin = [...counts.data].findIndex((count) => Number(count) === 2);
       expect(magnitudeOf(bin)).toBeLessThanOrEqual(value);
       expect(magnitudeOf(bin + 1)).toBeGreaterThan(value);
+    }
+  });
+
+  it('and the WebAssembly agree on medians of equal, tiny and zero values, and of any length', () => {
+    const random = createRng(12);
+    for (let width = 1; width < 40; width++) {
+      const kinds = [
+        () => 0,
+        () => random.normal(),
+        () => Math.round(random.normal()),
+        () => 1e-39 * random.integer(9),
+        () => 2 ** random.integer(250),
+      ];
+      for (const kind of kinds) {
+        const x = row(...Array.from({ length: width }, kind));
+        expect(runWasm(rowMedians, { x }, {})).toEqual(run(rowMedians, x, {}));
+      }
     }
   });
 

@@ -38,8 +38,8 @@ export function addOutliers(program: Command): Command {
       'what activations are observed on: self (text that the model writes), or a file or folder of text',
       'self',
     )
-    .option('--samples <n>', 'sequences (default 32)', wholeNumber)
-    .option('--length <n>', 'tokens per sequence (default 512)', wholeNumber)
+    .option('--samples <n>', 'sequences (default 32, or 128 of self)', wholeNumber)
+    .option('--length <n>', 'tokens per sequence (default 512, or 128 of self)', wholeNumber)
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--threshold <x>', 'size from which a value counts as an outlier (default 6, as in LLM.int8())', positive)
     .option('--layer-share <share>', 'share of the layers in which an outlier channel must have one (default 0.25)', Number)

@@ -3,7 +3,7 @@ import { wasmModule } from '../generated/wasm.js';
 
 /**
  * `counts [columns, bins]` i32: for each column of `x [rows, columns]` f32, how many values are 0 (bin 0), and how many others have `trunc(|x| · perUnit[column])` = 0, 1, …
- * in f32 (bins 1, 2, …); larger ones are not counted.
+ * in f32 (bins 1, 2, …; larger ones are in the last).
  */
 export const columnBins = defineKernel<'x' | 'perUnit', 'counts', { readonly bins: number }>({
   name: 'outliers.columnBins',
@@ -21,8 +21,8 @@ export const columnBins = defineKernel<'x' | 'perUnit', 'counts', { readonly bin
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++) {
         const size = Math.abs(x.data[r * columns + c] as number);
-        const bin = size === 0 ? 0 : Math.trunc(Math.fround(size * (perUnit.data[c] as number))) + 1;
-        if (bin < bins) counts[c * bins + bin]++;
+        const bin = size === 0 ? 0 : Math.min(Math.trunc(Math.fround(size * (perUnit.data[c] as number))) + 1, bins - 1);
+        counts[c * bins + bin]++;
       }
     return { counts: tensor('i32', [columns, bins], counts) };
   },

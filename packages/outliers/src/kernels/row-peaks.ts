@@ -25,10 +25,17 @@ export const rowPeaks = defineKernel<'x', 'values' | 'columns', Record<string, n
     const columns = new Int32Array(count * PEAKS).fill(-1);
     for (let r = 0; r < count; r++) {
       const row = (x.data as Float32Array).subarray(r * width, (r + 1) * width);
-      const order = Array.from(row, (_, c) => c).sort((a, b) => Math.abs(row[b]) - Math.abs(row[a]) || a - b);
-      for (const [i, c] of order.slice(0, PEAKS).entries()) {
-        values[r * PEAKS + i] = row[c];
-        columns[r * PEAKS + i] = c;
+      let found = 0;
+      for (let c = 0; c < width; c++) {
+        const size = Math.abs(row[c]);
+        let at = found;
+        while (at > 0 && size > Math.abs(values[r * PEAKS + at - 1])) at--;
+        if (at === PEAKS) continue;
+        found = Math.min(PEAKS, found + 1);
+        values.copyWithin(r * PEAKS + at + 1, r * PEAKS + at, r * PEAKS + found - 1);
+        columns.copyWithin(r * PEAKS + at + 1, r * PEAKS + at, r * PEAKS + found - 1);
+        values[r * PEAKS + at] = row[c];
+        columns[r * PEAKS + at] = c;
       }
     }
     return { values: tensor('f32', [count, PEAKS], values), columns: tensor('i32', [count, PEAKS], columns) };

@@ -21,16 +21,22 @@ export const rowStatistics = defineKernel<'x', 'moments' | 'ranges', Record<stri
     const ranges = new Float32Array(count * 2);
     for (let r = 0; r < count; r++) {
       const row = (x.data as Float32Array).subarray(r * columns, (r + 1) * columns);
-      const mean = columns > 0 ? row.reduce((sum, value) => sum + value, 0) / columns : 0;
-      moments[4 * r] = mean;
+      let [sum, least, most] = [0, Infinity, -Infinity];
+      for (const value of row) {
+        sum += value;
+        least = Math.min(least, value);
+        most = Math.max(most, value);
+      }
+      const mean = columns > 0 ? sum / columns : 0;
+      let [m2, m3, m4] = [0, 0, 0];
       for (const value of row) {
         const d = value - mean;
-        moments[4 * r + 1] += d ** 2;
-        moments[4 * r + 2] += d ** 3;
-        moments[4 * r + 3] += d ** 4;
+        m2 += d * d;
+        m3 += d * d * d;
+        m4 += d * d * (d * d);
       }
-      ranges[2 * r] = row.reduce((least, value) => Math.min(least, value), Infinity);
-      ranges[2 * r + 1] = row.reduce((most, value) => Math.max(most, value), -Infinity);
+      moments.set([mean, m2, m3, m4], 4 * r);
+      ranges.set([least, most], 2 * r);
     }
     return { moments: tensor('f64', [count, 4], moments), ranges: tensor('f32', [count, 2], ranges) };
   },

@@ -11,6 +11,9 @@ import type { WeightChunks } from './weight-source.js';
 /** Parts of [0, √2 · rms] in which the median of a column is looked for. */
 const MEDIAN_BINS = 64;
 
+/** Besides one for zeros and one for what is larger. */
+const COLUMN_BINS = MEDIAN_BINS + 2;
+
 export interface SecondPass {
   readonly histogram: Float64Array;
   /** Weights beyond each number of standard deviations. */
@@ -46,14 +49,14 @@ export async function secondPass(
   ]);
   const histogram = new Float64Array(bins);
   const beyond = new Float64Array(sigmas.length);
-  const columnCounts = new Float64Array(inRms.length * (MEDIAN_BINS + 1));
+  const columnCounts = new Float64Array(inRms.length * COLUMN_BINS);
   const codes = grids.map(() => new Float64Array(256));
   const attributes = { low: min, perUnit: max > min ? bins / (max - min) : 0, bins };
   try {
     await chunks.pass(
       async (x) => {
         const { counts, beyond: found } = backend.run(valueCounts, { x, upper, lower }, attributes);
-        const columns = backend.run(columnBins, { x, perUnit: columnUnits }, { bins: MEDIAN_BINS + 1 }).counts;
+        const columns = backend.run(columnBins, { x, perUnit: columnUnits }, { bins: COLUMN_BINS }).counts;
         const ofGrids: Record<string, BufferHandle> = {};
         for (const [i, grid] of grids.entries()) ofGrids[`codes${i}`] = await codeCounts(backend, x, grid, first);
         return fetchAll<string>(backend, { counts, found, columns, ...ofGrids });
@@ -79,7 +82,7 @@ function addTo(total: Float64Array, counts: Int32Array): void {
 
 /** 0 where half of the column is 0; else within a bin of a value in the middle: off by at most √2 / 64 of the column's rms. */
 function columnMedian(counts: Float64Array, column: number, rows: number, perUnit: number): number {
-  const start = column * (MEDIAN_BINS + 1);
+  const start = column * COLUMN_BINS;
   let before = counts[start];
   if (perUnit === 0 || before >= rows / 2) return 0;
   for (let bin = 0; bin < MEDIAN_BINS; bin++) {

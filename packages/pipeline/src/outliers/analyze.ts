@@ -51,8 +51,11 @@ export interface OutlierResult extends OutlierReport {
   readonly seconds: number;
 }
 
-/** Sequences when nothing is said: enough to see channels that are always large, in a fraction of what a calibration takes. */
-const DEFAULT_SAMPLES = 32;
+/** How much text when nothing is said: enough to see channels that are always large, in a fraction of what a calibration takes. */
+const OF_TEXT = { samples: 32, length: 512 };
+
+/** The same number of tokens in shorter pieces, which a model writes in less time. */
+const OF_MODEL = { samples: 128, length: 128 };
 
 /**
  * Looks for outliers in the weights of a model, and in its activations on a calibration text: channels, dimensions and massive activations. With `compare`, in two models.
@@ -113,9 +116,9 @@ async function open(model: string, options: OutlierOptions): Promise<Opened> {
 type Text = NonNullable<OutlierReport['calibration']> & { readonly ids: readonly Int32Array[] };
 
 async function calibrationText(transformer: Transformer, options: OutlierOptions): Promise<Text> {
-  const { maxPositions = 512 } = transformer.description;
-  const size = { samples: DEFAULT_SAMPLES, length: Math.min(512, maxPositions) };
-  const { calibration } = parseRecipe({ calibration: { ...size, ...options.calibration } });
+  const { maxPositions = Infinity } = transformer.description;
+  const { samples, length } = (options.calibration?.source ?? 'self') === 'self' ? OF_MODEL : OF_TEXT;
+  const { calibration } = parseRecipe({ calibration: { samples, length: Math.min(length, maxPositions), ...options.calibration } });
   const set = await calibrate(calibration, { ...options, transformer });
   const source = calibration?.path ?? 'text that the model wrote';
   return { source, sequences: set.sequences.length, tokens: set.tokens, ids: set.sequences };
