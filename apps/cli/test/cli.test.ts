@@ -173,6 +173,19 @@ describe('calibrant eval', () => {
   });
 });
 
+describe('calibrant eval on tasks', () => {
+  it('prints accuracies with intervals beside the base, and names the row that is wrong', async () => {
+    await writeFile(at('mine.jsonl'), '{"context": "The sky is", "choices": ["blue", "carpet"], "answer": 0}\n');
+    const { code, stdout } = await runCli(['eval', modelFolder, '--base', modelFolder, '--task', at('mine.jsonl'), '--quiet']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/mine +1 +100\.0 % \(20\.7 to 100\.0\) +100\.0 % \(20\.7 to 100\.0\) +0\.0 % \(0\.0 to 79\.3\) +0 \/ 0 +1\.0/);
+    await writeFile(at('wrong.jsonl'), '{"context": "The sky is", "choices": ["blue", "carpet"], "answer": 2}\n');
+    const wrong = await runCli(['eval', modelFolder, '--task', at('wrong.jsonl'), '--quiet']);
+    expect([wrong.code, wrong.stdout]).toEqual([2, '']);
+    expect(wrong.stderr).toMatch(/^error: .*wrong\.jsonl:1: "answer" is 2, but there are 2 choices \(0 to 1\)\.$/m);
+  });
+});
+
 describe('calibrant inspect', () => {
   it('shows a folder and a GGUF file', async () => {
     const model = await runCli(['inspect', modelFolder, '--tensors']);

@@ -1,4 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { type Backend, createRegistry, defineMetric } from '@calibrant/core';
 import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
@@ -107,6 +109,31 @@ describe('evaluateModel', () => {
       comparison: { broken: 0, mended: 0 },
     });
     expect(own).toMatchObject({ kind: 'choice', name: 'own', metric: 'accuracy', items: 2, available: 3 });
+  });
+
+  it('reads a public set from the Hub by its name, in ranges', async () => {
+    const data = (name: string, values: readonly unknown[]) => ({ name, data: values as string[] });
+    const columnData = [data('sentence', ['a good film', 'a bad film']), { ...data('label', [1n, 0n]), type: 'INT64' as const }];
+    const bytes = new Uint8Array(parquetWriteBuffer({ columnData }));
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.url!);
+      const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '') ?? [];
+      const part = from === undefined ? bytes : bytes.subarray(Number(from), Number(to) + 1);
+      const headers = { 'accept-ranges': 'bytes', 'content-length': part.length, etag: '"1"' };
+      const range = from === undefined ? {} : { 'content-range': `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}` };
+      response.writeHead(from === undefined ? 200 : 206, { ...headers, ...range }).end(request.method === 'HEAD' ? undefined : part);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    process.env['HF_ENDPOINT'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      const { tasks } = await evaluate({ tasks: ['sst2'] });
+      expect(tasks![0]).toMatchObject({ name: 'sst2', items: 2, kind: 'choice' });
+      expect(new Set(asked)).toEqual(new Set(['/datasets/nyu-mll/glue/resolve/refs%2Fconvert%2Fparquet/sst2/validation/0000.parquet']));
+    } finally {
+      delete process.env['HF_ENDPOINT'];
+      server.close();
+    }
   });
 
   it('lets both models write answers, and measures how soon they part', async () => {
