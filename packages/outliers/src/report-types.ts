@@ -74,6 +74,8 @@ export interface ChannelFigures {
   readonly absMax: number;
   readonly mean: number;
   readonly rms: number;
+  /** Its absmax over the median of all channels'. */
+  readonly ratio: number;
   /** Share of the tokens with |x| of the threshold or more. */
   readonly share: number;
 }

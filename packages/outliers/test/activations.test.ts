@@ -55,6 +55,7 @@ describe('activations', () => {
       (a, b) => a - b,
     );
     expect(figures.channelRatio).toBeCloseTo(largest / ((perChannel[19] + perChannel[20]) / 2), 6);
+    expect(figures.top[0].ratio).toBe(figures.channelRatio);
     const sizes = values.map(Math.abs).sort((a, b) => a - b);
     expect(Math.abs(figures.median / sizes[sizes.length >> 1] - 1)).toBeLessThan(0.02);
     expect(figures.channelsAbove).toBe(1);

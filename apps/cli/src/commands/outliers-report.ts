@@ -11,7 +11,7 @@ const LINE = 48;
 export function describeOutliers(report: OutlierReport, all: boolean): string {
   const { model, architecture, calibration, summary, inputs, hiddenStates, weights } = report;
   const on = calibration
-    ? `on ${formatCount(calibration.sequences)} sequences (${formatCount(calibration.tokens)} tokens) of ${calibration.source}`
+    ? `on ${formatCount(calibration.sequences)} sequence${calibration.sequences === 1 ? '' : 's'} (${formatCount(calibration.tokens)} tokens) of ${calibration.source}`
     : 'weights alone';
   return [
     `Outliers of ${model} (${architecture}), ${on}`,

@@ -40,6 +40,7 @@ export function activationFigures(totals: ActivationTotals, { top, points }: Fig
       absMax: absMax[channel],
       mean: tokens > 0 ? sums[channel] / tokens : 0,
       rms: rms[channel],
+      ratio: typical > 0 ? absMax[channel] / typical : 0,
       share: tokens > 0 ? above[channel] / tokens : 0,
     })),
     histogram: magnitudeHistogram(magnitudes),
