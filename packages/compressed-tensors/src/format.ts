@@ -1,45 +1,32 @@
-import { createModelWriter, folderOutputs, sourceFloat } from '@calibrant/checkpoint';
+import { folderOutputs, sourceFloat } from '@calibrant/checkpoint';
 import { defineFormat, type Format } from '@calibrant/core';
 import { type CompressedTensorsOptions, optionsSchema } from './options.js';
 import { openCompressedFolder } from './read/open-folder.js';
-import { packedWeight } from './write/packed-weight.js';
-import { quantizationConfig } from './write/quantization-config.js';
+import { openWriter } from './write/open-writer.js';
 
 /**
  * The format `compressed-tensors` (also `safetensors`): a folder that vLLM and transformers load. Linear layers on an integer grid are stored
- * as `pack-quantized`, all else in its float type; a recipe that quantizes nothing gives a plain safetensors folder.
+ * as `pack-quantized`, or `int-quantized` where their inputs are 8-bit integers too; those in 8-bit floats as `float-quantized`; all else in its float type. Where layers
+ * differ the folder is `mixed-precision`. A recipe that quantizes nothing gives a plain safetensors folder.
  *
- * Source: the compressed-tensors library (https://github.com/vllm-project/compressed-tensors), `PackedQuantizationCompressor`.
+ * Source: the compressed-tensors library (https://github.com/vllm-project/compressed-tensors), its quantized compressors.
  */
 export function compressedTensors(): Format<CompressedTensorsOptions> {
   return defineFormat<CompressedTensorsOptions>({
     name: 'compressed-tensors',
     aliases: ['safetensors'],
     meta: {
-      description: 'safetensors folder with pack-quantized linear layers, for vLLM and transformers',
+      description: 'safetensors folder with packed integers, W8A8 or FP8 linear layers, for vLLM and transformers',
       source: 'https://github.com/vllm-project/compressed-tensors',
       package: '@calibrant/compressed-tensors',
     },
     options: optionsSchema,
     accepts: (scheme) =>
       scheme.kind !== 'block' ||
-      `compressed-tensors holds integer grids (int4-g128-sym) and floats, not ${scheme.type} blocks. Use the format gguf.`,
+      `compressed-tensors holds integer grids (int4-g128-sym), 8-bit floats (fp8-channel) and floats, not ${scheme.type} blocks. Use the format gguf.`,
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),
-    async open(input, plan, folder, options, { backend }) {
-      const { facts } = input;
-      const ordered = new Set<string>();
-      const layout = {
-        maxShardBytes: options.maxShardBytes,
-        describe() {
-          const quantization = quantizationConfig(plan, facts, ordered);
-          return quantization && { quantization };
-        },
-      };
-      return createModelWriter(input, plan, folder, layout, (planned) =>
-        packedWeight(planned, { facts, options, backend, onOrdered: (module) => ordered.add(module) }),
-      );
-    },
+    open: openWriter,
     reader: { openFolder: openCompressedFolder },
   });
 }

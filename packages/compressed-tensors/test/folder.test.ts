@@ -207,8 +207,8 @@ describe('reading', () => {
 
   it('leaves other checkpoints to others, and refuses other layouts of compressed-tensors by name', async () => {
     expect(await format.reader?.openFolder?.(source, { backend })).toBeUndefined();
-    await expect(reopen((_, quantization) => Object.assign(quantization, { format: 'float-quantized' }))).rejects.toThrow(
-      /in the format "float-quantized"; "pack-quantized" can be read/,
+    await expect(reopen((_, quantization) => Object.assign(quantization, { format: 'marlin-24' }))).rejects.toThrow(
+      /in the format "marlin-24"; pack-quantized, int-quantized, .* can be read/,
     );
     await expect(reopen((_, { config_groups }) => Object.assign(config_groups.group_0.weights, { strategy: 'block' }))).rejects.toThrow(
       /group_0 asks for/,

@@ -1,11 +1,13 @@
 import { type Backend, type BufferHandle, withBuffers } from './backend.js';
+import { decodeMinifloat } from './minifloat.js';
 import { dequantizeAffine, schemeGroupSize } from './ops/affine.js';
-import type { AffineTensor, BlockTensor } from './scheme.js';
+import type { AffineTensor, BlockTensor, MinifloatTensor } from './scheme.js';
 import { type Tensor, tensor } from './tensor.js';
 
 /** The weights that codes stand for, f32 `[out, in]`, visible to all lanes. The caller frees them. */
-export async function decodeTensor(coded: AffineTensor | BlockTensor, backend: Backend): Promise<BufferHandle> {
+export async function decodeTensor(coded: AffineTensor | BlockTensor | MinifloatTensor, backend: Backend): Promise<BufferHandle> {
   if (coded.kind === 'affine') return decodeAffine(coded, backend);
+  if (coded.kind === 'minifloat') return decodeMinifloat(backend, coded);
   const { scheme, shape, bytes } = coded;
   const blocks = await backend.upload(tensor('u8', [shape[0], bytes.length / shape[0]], bytes));
   const { x } = backend.run(scheme.decode, { blocks }, {});

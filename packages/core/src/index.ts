@@ -46,6 +46,7 @@ export {
   type WasmVariant,
   type WgslVariant,
 } from './kernel.js';
+export { decodeMinifloat, encodeMinifloat, minifloatScaleShape, minifloatSchemeName, parseMinifloatScheme } from './minifloat.js';
 export { nearest } from './nearest.js';
 export * from './ops/index.js';
 export { bindCalibrator } from './plugins/bind-calibrator.js';
@@ -66,6 +67,8 @@ export type {
   FloatScheme,
   FloatTensor,
   Granularity,
+  MinifloatScheme,
+  MinifloatTensor,
   QuantizedTensor,
   TensorScheme,
 } from './scheme.js';

@@ -53,8 +53,17 @@ export interface FloatScheme {
   readonly dtype: 'f32' | 'f16' | 'bf16';
 }
 
+/** 8-bit floats (OCP E4M3) times a scale: one per tensor, per output row, or per block of rows and columns (DeepSeek's 128 × 128). */
+export interface MinifloatScheme {
+  readonly kind: 'minifloat';
+  readonly dtype: 'f8_e4m3';
+  readonly granularity: 'tensor' | 'channel' | 'block';
+  /** Rows and columns of a block; set when granularity is `block`. Blocks at the edges are shorter. */
+  readonly blockShape?: readonly [number, number];
+}
+
 /** The numeric grid of one tensor. */
-export type TensorScheme = AffineScheme | BlockScheme | FloatScheme;
+export type TensorScheme = AffineScheme | BlockScheme | FloatScheme | MinifloatScheme;
 
 /** Codes on an affine grid. */
 export interface AffineTensor {
@@ -89,4 +98,18 @@ export interface FloatTensor {
   readonly tensor: Tensor;
 }
 
-export type QuantizedTensor = AffineTensor | BlockTensor | FloatTensor;
+/** Bit patterns of 8-bit floats. */
+export interface MinifloatTensor {
+  readonly kind: 'minifloat';
+  readonly scheme: MinifloatScheme;
+  /** `[out, in]` */
+  readonly shape: readonly number[];
+  /** `[out, in]` */
+  readonly codes: Uint8Array;
+  /** f32 `[1, 1]`, `[out, 1]` or `[ceil(out / rows), ceil(in / columns)]`. */
+  readonly scales: Tensor;
+  /** Where the codes begin in the weight that the scales belong to, for a range of its rows; 0 if absent. */
+  readonly firstRow?: number;
+}
+
+export type QuantizedTensor = AffineTensor | BlockTensor | FloatTensor | MinifloatTensor;

@@ -14,6 +14,7 @@ export { gemmF32 } from './gemm-f32';
 export { gemmF64 } from './gemm-f64';
 export { gridUse } from './grid-use';
 export { copyRectangle, transpose1, transpose2, transpose4, transpose8 } from './layout';
+export { dequantizeMinifloat, groupMagnitudes, roundMinifloat } from './minifloat';
 export { layerNorm, rmsNorm } from './norms';
 export { packBits, unpackBits } from './packing';
 export { rope } from './rope';

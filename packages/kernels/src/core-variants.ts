@@ -41,6 +41,9 @@ export const CORE_VARIANTS: Readonly<Record<string, Choose>> = {
   'core.channelMagnitudes': ({ x }) => call('channelMagnitudes', x.shape[0], x.shape[1]),
   'core.scaleMatrix': ({ w }) => call('scaleMatrix', w.shape[1]),
   'core.squaredErrors': ({ a }) => call('squaredErrors', a.shape[1]),
+  'core.groupMagnitudes': ({ w }, { groupSize }) => call('groupMagnitudes', w.shape[1], groupSize),
+  'core.roundMinifloat': ({ w }, { groupSize }) => call('roundMinifloat', w.shape[1], groupSize),
+  'core.dequantizeMinifloat': ({ codes }, { groupSize }) => call('dequantizeMinifloat', codes.shape[1], groupSize),
   'core.packBits': ({ codes }, { bits }) => call('packBits', codes.shape[1], bits),
   'core.unpackBits': (_, { bits, columns }) => call('unpackBits', columns, bits),
 };

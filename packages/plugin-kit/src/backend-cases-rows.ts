@@ -4,15 +4,18 @@ import {
   add,
   convert,
   dequantizeAffine,
+  dequantizeMinifloat,
   encodeFloat,
   fitAffine,
   gather,
   gridUse,
+  groupMagnitudes,
   layerNorm,
   packBits,
   rmsNorm,
   rope,
   roundAffine,
+  roundMinifloat,
   scale,
   slice,
   softmax,
@@ -27,7 +30,15 @@ const NORM = 1e-6;
 
 /** Norms, activations, layout, conversion, grids and packing: everything that works row by row. */
 export function rowCases(): BackendCase[] {
-  return [...normCases(), ...elementwiseCases(), ...layoutCases(), ...convertCases(), ...affineCases(), ...packingCases()];
+  return [
+    ...normCases(),
+    ...elementwiseCases(),
+    ...layoutCases(),
+    ...convertCases(),
+    ...affineCases(),
+    ...minifloatCases(),
+    ...packingCases(),
+  ];
 }
 
 function normCases(): BackendCase[] {
@@ -203,6 +214,32 @@ function affineCases(): BackendCase[] {
     backendCase(dequantizeAffine, 'groups by index', { codes, ...grid, groupIndex }, { groupSize: 16 }, 'exact'),
     backendCase(roundAffine, 'ties to even and clamps', { w: tie, ...unit }, { bits: 4, groupSize: 9 }, 'exact'),
   );
+  return cases;
+}
+
+function minifloatCases(): BackendCase[] {
+  const cases: BackendCase[] = [];
+  for (const [what, rowCount, columns, groupSize] of [
+    ['one value', 1, 1, 1],
+    ['blocks, the last one shorter', 3, 53, 16],
+    ['several chunks', 131, 24, 24],
+  ] as const) {
+    const w = normal([rowCount, columns], 60 + rowCount, 3);
+    const groups = Math.ceil(columns / groupSize);
+    // Some quotients saturate, some fall below the smallest step.
+    const scales = tensor(
+      'f32',
+      [rowCount, groups],
+      Float32Array.from({ length: rowCount * groups }, (_, i) => 2 ** ((i % 19) - 9) * 0.7),
+    );
+    const all = { start: 0, end: rowCount };
+    const { codes } = roundMinifloat.reference({ w, scales }, { groupSize }, all);
+    cases.push(
+      backendCase(groupMagnitudes, what, { w }, { groupSize }, 'exact'),
+      backendCase(roundMinifloat, what, { w, scales }, { groupSize }, 'exact'),
+      backendCase(dequantizeMinifloat, what, { codes, scales }, { groupSize }, 'exact'),
+    );
+  }
   return cases;
 }
 

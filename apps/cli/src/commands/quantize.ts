@@ -24,7 +24,7 @@ export function addQuantize(program: Command): Command {
     .option('--transform <name>', 'a transform before the quantizer: awq, smoothquant; may be repeated', collect)
     .option('--calibrator <name>', 'ranges of integer grids: minmax (default), percentile, mse or entropy')
     .option('--calibrator-option <option=value>', 'an option of the calibrator, such as percentile=99.9; may be repeated', collect)
-    .option('--scheme <name>', 'Q4_K_M, Q8_0, int4-g128-asym, int8-channel-sym, ...')
+    .option('--scheme <name>', 'Q4_K_M, Q8_0, int4-g128-asym, int8-channel-sym, fp8-channel, ...')
     .option('--bits <n>', '2 to 8, with --group-size instead of --scheme', wholeNumber)
     .option('--group-size <n>', 'weights per scale; channel or tensor for one scale per row or tensor')
     .option('--symmetric', 'no zero points (always with --format gptq)')

@@ -26,6 +26,7 @@ export { E4M3_MAX, type FakeQuantizeAttributes, fakeQuantize, rowRanges } from '
 export { gridUse } from './grid-use.js';
 export { gather, type SliceAttributes, slice, transpose } from './layout.js';
 export { gram, linear, type MatmulAttributes, matmul, matmulSizes } from './matmul.js';
+export { dequantizeMinifloat, groupMagnitudes, roundMinifloat } from './minifloat.js';
 export { layerNorm, rmsNorm, softmax } from './norms.js';
 export { packBits, unpackBits } from './packing.js';
 export { channelMagnitudes, fakeQuantizeAffine, scaleMatrix, squaredErrors } from './scaling.js';

@@ -1,3 +1,4 @@
+import { parseMinifloatScheme } from '../minifloat.js';
 import { parseAffineScheme } from '../scheme-name.js';
 
 /** Methods whose usual grid is an integer grid; others usually write GGUF. */
@@ -32,7 +33,7 @@ function nameOf(value: unknown): string | undefined {
 
 function isInteger(name: string | undefined): boolean {
   try {
-    return name !== undefined && parseAffineScheme(name) !== undefined;
+    return name !== undefined && (parseAffineScheme(name) ?? parseMinifloatScheme(name)) !== undefined;
   } catch {
     return true; // an integer grid out of range: its own message comes later
   }

@@ -7,7 +7,7 @@ export function tensorWriter(writer: PartWriter, fileNames: readonly string[]): 
   return {
     async write(planned, { rowStart, value }) {
       const type = typeOfScheme(planned.scheme);
-      if (!type || value.kind === 'affine' || typeOfScheme(value.scheme) !== type)
+      if (!type || value.kind === 'affine' || value.kind === 'minifloat' || typeOfScheme(value.scheme) !== type)
         throw new CalibrantError(
           'INVALID_ARGUMENT',
           `${fileNames[0]}: tensor "${planned.name}" was planned as another type than the ${value.kind} rows that came.`,

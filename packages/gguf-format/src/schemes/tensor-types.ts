@@ -29,7 +29,7 @@ export function schemeOf(name: BlockTypeName, needsImportance = false): TensorSc
 
 /** The GGUF type that stores a grid; undefined when none does. */
 export function typeOfScheme(scheme: TensorScheme): (typeof BLOCK_TYPES)[BlockTypeName] | undefined {
-  if (scheme.kind === 'affine') return undefined;
+  if (scheme.kind === 'affine' || scheme.kind === 'minifloat') return undefined;
   const name = scheme.kind === 'float' ? scheme.dtype : scheme.type;
   return Object.values(BLOCK_TYPES).find((type) => type.name.toLowerCase() === name.toLowerCase());
 }

@@ -4,6 +4,7 @@ import {
   nearest,
   type OutputTensor,
   parseAffineScheme,
+  parseMinifloatScheme,
   parseOptions,
   type Registry,
   type TensorScheme,
@@ -12,7 +13,7 @@ import {
 type Assignment = ReadonlyMap<string, TensorScheme | undefined>;
 
 /**
- * The grid of each tensor under a scheme's name: an integer grid (`int4-g128-asym`) covers the weights of the linear layers inside
+ * The grid of each tensor under a scheme's name: an integer grid (`int4-g128-asym`) or one of 8-bit floats (`fp8-channel`) covers the weights of the linear layers inside
  * blocks, a registered scheme (`Q4_K_M`) decides by itself.
  *
  * @param plain give every tensor the scheme's own type, without the rules of a mixture, where the scheme has an option `pure`
@@ -24,16 +25,15 @@ export function assignScheme(
   registry: Registry,
   plain = false,
 ): Assignment {
-  const affine = parseAffineScheme(scheme.name);
-  if (affine)
-    return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? affine : undefined]));
+  const grid = parseAffineScheme(scheme.name) ?? parseMinifloatScheme(scheme.name);
+  if (grid) return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? grid : undefined]));
   const plugin = registry.find('scheme', scheme.name);
   if (!plugin) {
     const known = registry.list('scheme').map(({ name }) => name);
     const close = nearest(scheme.name, known);
     throw new CalibrantError(
       'UNKNOWN_NAME',
-      `There is no scheme named "${scheme.name}".${close ? ` Did you mean "${close}"?` : ''} Known: ${[...known, 'and integer grids such as int4-g128-asym, int8-channel-sym, int3-tensor'].join(', ')}.`,
+      `There is no scheme named "${scheme.name}".${close ? ` Did you mean "${close}"?` : ''} Known: ${[...known, 'and integer grids such as int4-g128-asym, int8-channel-sym, int3-tensor', '8-bit floats fp8-channel, fp8-tensor, fp8-block'].join(', ')}.`,
       { option: 'recipe.scheme' },
     );
   }

@@ -4,8 +4,10 @@ import {
   type Checkpoint,
   convert,
   elementCount,
+  encodeMinifloat,
   type FormatWriter,
   type ImportanceMatrix,
+  type MinifloatScheme,
   type PlannedTensor,
   type QuantizedTensor,
   type RunOptions,
@@ -31,6 +33,7 @@ export async function encodeStream(
   { signal }: RunOptions,
   matrix?: ImportanceMatrix,
 ): Promise<void> {
+  if (planned.scheme.kind === 'minifloat') return encodeWhole(checkpoint, planned, planned.scheme, writer, backend);
   const importance = await uploadImportance(planned, matrix, backend);
   const pending: Promise<{ rowStart: number; value: QuantizedTensor }>[] = [];
   const writeOldest = async () => {
@@ -52,6 +55,22 @@ export async function encodeStream(
   }
 }
 
+/** Scales of 8-bit floats are those of whole tensors or of blocks of rows. */
+async function encodeWhole(
+  checkpoint: Checkpoint,
+  planned: PlannedTensor,
+  scheme: MinifloatScheme,
+  writer: FormatWriter,
+  backend: Backend,
+): Promise<void> {
+  const weight = await loadWhole(checkpoint, planned, backend);
+  try {
+    await writer.write(planned, { rowStart: 0, value: await encodeMinifloat(backend, weight, scheme) });
+  } finally {
+    backend.free(weight);
+  }
+}
+
 async function encode(
   value: Tensor,
   rowStart: number,
@@ -60,7 +79,7 @@ async function encode(
   importance: ImportanceBuffers | undefined,
 ): Promise<QuantizedTensor> {
   const outShape = shape.length === 1 ? shape : value.shape;
-  if (scheme.kind === 'affine') throw new TypeError('integer grids go through a quantizer');
+  if (scheme.kind === 'affine' || scheme.kind === 'minifloat') throw new TypeError(`${scheme.kind} grids are not encoded by rows`);
   if (scheme.kind === 'float' && scheme.dtype === value.dtype)
     return { kind: 'float', scheme, shape: outShape, tensor: { ...value, shape: outShape } };
   return withBuffers(backend, async (track) => {

@@ -10,7 +10,7 @@ export function targetsOf(plan: readonly PlannedTensor[], quantizer: Quantizer, 
   const fills = quantizer.needs.length > 0 && quantizer.quantizeBlocks !== undefined;
   return new Set(
     plan.filter(({ scheme, source, shape, add }) => {
-      if (source === undefined || scheme.kind === 'float') return false;
+      if (source === undefined || scheme.kind === 'float' || scheme.kind === 'minifloat') return false;
       if (scheme.kind === 'affine') return true;
       const whole = linears.has(source) && outputs.get(source) === 1 && shape.length === 2 && add === undefined;
       return fills && whole && scheme.grid !== undefined;
