@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { addCompare } from './commands/compare.js';
+import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEval } from './commands/eval.js';
 import { addGguf } from './commands/gguf.js';
@@ -17,6 +18,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** In the order of `--help`. */
 const COMMANDS: readonly ((program: Command) => Command)[] = [
   addQuantize,
+  addConvert,
   addEval,
   addReport,
   addCompare,

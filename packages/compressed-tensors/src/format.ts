@@ -1,5 +1,5 @@
 import { folderOutputs, sourceFloat } from '@calibrant/checkpoint';
-import { defineFormat, type Format } from '@calibrant/core';
+import { defineFormat, type Format, type TensorScheme } from '@calibrant/core';
 import { type CompressedTensorsOptions, optionsSchema } from './options.js';
 import { openCompressedFolder } from './read/open-folder.js';
 import { openWriter } from './write/open-writer.js';
@@ -21,12 +21,17 @@ export function compressedTensors(): Format<CompressedTensorsOptions> {
       package: '@calibrant/compressed-tensors',
     },
     options: optionsSchema,
-    accepts: (scheme) =>
-      scheme.kind !== 'block' ||
-      `compressed-tensors holds integer grids (int4-g128-sym), 8-bit floats (fp8-channel) and floats, not ${scheme.type} blocks. Use the format gguf.`,
+    accepts,
+    exact: ({ scheme }) => (accepts(scheme) === true ? scheme : undefined),
+    keepsExecution: true,
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),
     open: openWriter,
     reader: { openFolder: openCompressedFolder },
   });
+}
+
+function accepts(scheme: TensorScheme): true | string {
+  if (scheme.kind !== 'block') return true;
+  return `compressed-tensors holds integer grids (int4-g128-sym), 8-bit floats (fp8-channel) and floats, not ${scheme.type} blocks. Use the format gguf.`;
 }

@@ -62,6 +62,7 @@ export type {
   AffineScheme,
   AffineTensor,
   BlockGrid,
+  BlockIntegers,
   BlockScheme,
   BlockTensor,
   FloatScheme,

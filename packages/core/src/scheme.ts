@@ -31,6 +31,13 @@ export interface BlockGrid {
   readonly replaceCodes: Kernel<'blocks' | 'codes', 'recoded', Record<string, never>>;
 }
 
+/** A block type that is a symmetric integer grid with one binary16 scale for each block: other formats' codes go in as they are, without rounding. */
+export interface BlockIntegers {
+  readonly bits: 4 | 8;
+  /** Codes u8 `[rows, columns]` (0 … 2^bits − 1, zero point 2^(bits − 1)) and scales f32 `[rows, columns / blockSize]`, which binary16 must hold exactly. */
+  readonly pack: Kernel<'codes' | 'scales', 'blocks', Record<string, never>>;
+}
+
 /** A grid defined by a file format as blocks of bytes, such as `q4_K`. The kernels turn f32 rows `[rows, columns]` into bytes `[rows, bytesPerRow]` and back. */
 export interface BlockScheme {
   readonly kind: 'block';
@@ -45,6 +52,8 @@ export interface BlockScheme {
   readonly decode: Kernel<'blocks', 'x', Record<string, never>>;
   /** Absent for types whose codes do not choose values one by one. */
   readonly grid?: BlockGrid;
+  /** Present where the type is a plain integer grid. */
+  readonly integers?: BlockIntegers;
 }
 
 /** Stored as it is, in this float type. */

@@ -1,4 +1,5 @@
 export * from './floats';
+export { packQ4_0, packQ8_0 } from './integers';
 export { decodeIQ4_NL, encodeIQ4_NL } from './iq4-nl';
 export { decodeIQ4_XS, encodeIQ4_XS } from './iq4-xs';
 export { decodeMXFP4, encodeMXFP4 } from './mxfp4';

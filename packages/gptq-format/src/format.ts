@@ -22,6 +22,7 @@ export function gptqFormat(): Format<GptqFormatOptions> {
     },
     options: optionsSchema,
     accepts,
+    exact: ({ scheme }) => (accepts(scheme) === true ? scheme : undefined),
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),
     async open(input, plan, folder, options, context) {

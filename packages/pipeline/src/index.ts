@@ -4,6 +4,7 @@
  */
 export type { Evaluation, ModelIdentity, Provenance } from '@calibrant/eval';
 export type { TargetReport } from './allocate/target-plan.js';
+export { type ConvertedTensorReport, type ConvertOptions, type ConvertResult, convertModel } from './convert.js';
 export { type EvaluateOptions, type EvaluationOnText, evaluateModel } from './evaluate/evaluate-model.js';
 export type { DriftRequest } from './evaluate/run-drift.js';
 export type { NeedleRequest } from './evaluate/run-needle.js';

@@ -55,6 +55,8 @@ interface Entry {
 
 /** The tensors of a safetensors file by the format's own rules: header length, JSON, data without gaps, each tensor aligned to its elements. Throws where they are broken. */
 export function parseSafetensors(file: Uint8Array): Map<string, Tensor> {
+  // A Node Buffer's `slice` would not copy.
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   if (length % 8 !== 0) throw new Error(`the header has ${length} bytes, not a multiple of 8`);
   const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
@@ -70,7 +72,7 @@ export function parseSafetensors(file: Uint8Array): Map<string, Tensor> {
     if (entry.data_offsets[0] !== end) throw new Error(`a gap before ${name}`);
     if (end % info.bytes !== 0) throw new Error(`${name} is not aligned`);
     end = entry.data_offsets[1];
-    const data = new info.array(file.slice(8 + length + entry.data_offsets[0], 8 + length + end).buffer) as TypedArray;
+    const data = new info.array(bytes.slice(8 + length + entry.data_offsets[0], 8 + length + end).buffer) as TypedArray;
     tensors.set(name, { dtype, shape: entry.shape, data });
   }
   if (8 + length + end !== file.length) throw new Error('bytes behind the last tensor');

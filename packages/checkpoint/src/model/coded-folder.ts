@@ -29,8 +29,7 @@ export interface CodedFolder {
 export function codedFolder(checkpoint: Checkpoint, { weights, parts, backend, execution }: CodedFolder): Checkpoint {
   const { quantization_config: _, ...config } = checkpoint.config;
   const byName = new Map(weights.map((weight) => [weight.info.name, weight]));
-  const tensors = new Map<string, TensorInfo>(weights.map(({ info }) => [info.name, info]));
-  for (const [name, info] of checkpoint.tensors) if (!parts.has(name)) tensors.set(name, info);
+  const tensors = inOrder(checkpoint, weights, parts);
   const rowsOf = ({ info }: CodedWeight, range?: { readonly start: number; readonly end: number }): [number, number] => {
     const [start, end] = [range?.start ?? 0, range?.end ?? info.shape[0]];
     if (start >= 0 && start <= end && end <= info.shape[0]) return [start, end];
@@ -56,6 +55,18 @@ export function codedFolder(checkpoint: Checkpoint, { weights, parts, backend, e
     },
     close: () => checkpoint.close(),
   };
+}
+
+/** The weights where their first parts are: what is written from them then has the order of the source. */
+function inOrder(checkpoint: Checkpoint, weights: readonly CodedWeight[], parts: ReadonlySet<string>): Map<string, TensorInfo> {
+  const byModule = new Map(weights.map(({ info }) => [info.name.replace(/\.weight$/, ''), info]));
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, info] of checkpoint.tensors) {
+    const weight = parts.has(name) ? byModule.get(name.replace(/\.[^.]+$/, '')) : info;
+    if (weight && !tensors.has(weight.name)) tensors.set(weight.name, weight);
+  }
+  for (const { info } of weights) if (!tensors.has(info.name)) tensors.set(info.name, info);
+  return tensors;
 }
 
 async function decode(coded: QuantizedTensor, backend: Backend): Promise<Tensor> {

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { ActivationGrid, ExecutionPlan } from '../activation-scheme.js';
 import type { Backend, BufferHandle } from '../backend.js';
 import type { ImportanceFiles, ImportanceOrigin } from '../importance.js';
-import type { ByteSource, Checkpoint, OutputFolder, TensorInfo } from '../io.js';
+import type { ByteSource, Checkpoint, CodedInfo, OutputFolder, TensorInfo } from '../io.js';
 import type { FitAttributes } from '../ops/affine.js';
 import type { RunOptions } from '../progress.js';
 import type { AffineScheme, AffineTensor, BlockScheme, BlockTensor, QuantizedTensor, TensorScheme } from '../scheme.js';
@@ -158,6 +158,13 @@ export interface FormatContext extends RunOptions {
 export interface Format<Options = unknown> extends PluginBase<'format', Options> {
   /** Which grids it can hold, with a reason for a person when it cannot. */
   accepts(scheme: TensorScheme): true | string;
+  /**
+   * The grid under which it holds the codes of a quantized tensor as they are, without rounding: the same grid, or a block type with `integers`. Undefined where it
+   * cannot. Absent: a grid that it accepts, unless its groups are not contiguous.
+   */
+  exact?(coded: CodedInfo): TensorScheme | undefined;
+  /** Whether it stores grids of activations and of cached keys and values. */
+  readonly keepsExecution?: boolean;
   /** Which tensors the output will hold, under which names. */
   outputs(input: FormatInput, options: Options): Promise<readonly OutputTensor[]>;
   /** The float type of a tensor that no scheme covers. */

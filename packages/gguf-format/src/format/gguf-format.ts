@@ -60,6 +60,10 @@ export function ggufFormat() {
       if (typeOfScheme(scheme)) return true;
       return `GGUF has no type for ${scheme.kind === 'affine' ? 'integer grids with free group sizes' : `"${scheme.kind === 'block' ? scheme.type : scheme.dtype}"`}; choose one of ${Object.keys(BLOCK_TYPES).join(', ')} or a mixture such as Q4_K_M.`;
     },
+    exact({ scheme, ordered }) {
+      if (scheme.kind !== 'affine' || !scheme.symmetric || ordered || (scheme.groupSize ?? 32) % 32 !== 0) return undefined;
+      return scheme.bits === 4 ? schemeOf('Q4_0') : scheme.bits === 8 ? schemeOf('Q8_0') : undefined;
+    },
     async outputs({ checkpoint }, { tokenizer }) {
       const text = textModel(checkpoint);
       return ggufOutputs(text, tokenizer === 'none' ? undefined : await vocabularyRows(text));

@@ -1,6 +1,7 @@
 import type { BlockScheme, FloatScheme, TensorScheme } from '@calibrant/core';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { ggmlTypeNamed } from '../file/ggml-types.js';
+import { blockIntegers } from '../grids/block-integers.js';
 import { blockGrid } from '../grids/grids.js';
 import type { TypeName } from './mixture.js';
 
@@ -14,6 +15,7 @@ const FLOATS: Readonly<Record<string, FloatScheme>> = {
 export function schemeOf(name: BlockTypeName, needsImportance = false): TensorScheme {
   const { blockSize, blockBytes, encode, decode } = BLOCK_TYPES[name];
   const grid = blockGrid(name);
+  const integers = blockIntegers(name);
   const block: BlockScheme = {
     kind: 'block',
     type: name,
@@ -23,6 +25,7 @@ export function schemeOf(name: BlockTypeName, needsImportance = false): TensorSc
     encode,
     decode,
     ...(grid ? { grid } : {}),
+    ...(integers ? { integers } : {}),
   };
   return FLOATS[name] ?? block;
 }

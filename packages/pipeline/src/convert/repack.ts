@@ -1,0 +1,67 @@
+import {
+  type AffineTensor,
+  type Backend,
+  type BlockScheme,
+  type BlockTensor,
+  CalibrantError,
+  type Checkpoint,
+  type FormatWriter,
+  type PlannedTensor,
+  type QuantizedTensor,
+  type Tensor,
+  tensor,
+  withBuffers,
+} from '@calibrant/core';
+import { sortRows } from '../run/ordered-rows.js';
+import { sourcesOf } from './plan-conversion.js';
+
+/** Writes a tensor whose codes go over as they are, source by source. */
+export async function repack(checkpoint: Checkpoint, planned: PlannedTensor, writer: FormatWriter, backend: Backend): Promise<void> {
+  const sources = sourcesOf(planned);
+  const rows = planned.shape.slice(0, -1).reduce((product, size) => product * size, 1) / sources.length;
+  for (const [index, name] of sources.entries()) {
+    const coded = await checkpoint.readCoded?.(name);
+    if (!coded || coded.kind === 'float' || coded.kind === 'block')
+      throw new CalibrantError('NOT_FOUND', `${checkpoint.name} gives no codes for ${name}.`, { tensor: name });
+    const value: QuantizedTensor =
+      planned.scheme.kind === 'block' ? await intoBlocks(coded as AffineTensor, planned, planned.scheme, backend) : coded;
+    await writer.write(planned, { rowStart: index * rows, value });
+  }
+}
+
+/** Codes of a symmetric grid as blocks, rows in the order of the output. */
+async function intoBlocks(
+  coded: AffineTensor,
+  { rowOrder, shape }: PlannedTensor,
+  scheme: BlockScheme,
+  backend: Backend,
+): Promise<BlockTensor> {
+  const [rows, columns] = coded.shape;
+  const middle = 2 ** (coded.scheme.bits - 1);
+  if (!scheme.integers || (coded.zeroPoints.data as Uint8Array).some((zero) => zero !== middle))
+    throw new CalibrantError(
+      'CORRUPT_FILE',
+      `A tensor that is called symmetric has zero points other than ${middle}. Convert it with --allow-lossy.`,
+    );
+  const ordered = (value: Tensor) => (rowOrder ? sortRows(value, rowOrder, value.shape[1]) : value);
+  const { pack } = scheme.integers;
+  const blocks = await withBuffers(backend, async (track) => {
+    const codes = track(await backend.upload(ordered(tensor('u8', [rows, columns], coded.codes))));
+    const scales = track(await backend.upload(ordered(perBlock(coded, scheme.blockSize))));
+    return backend.download(track(backend.run(pack, { codes, scales }, {}).blocks));
+  });
+  const kept = shape.length === 2 ? shape[0] : rows;
+  return { kind: 'block', scheme, shape: [kept, columns], bytes: (blocks.data as Uint8Array).subarray(0, kept * blocks.shape[1]) };
+}
+
+/** Scales f32 `[rows, columns / blockSize]`: each group's scale for all of its blocks. */
+function perBlock({ shape, scales, scheme }: AffineTensor, blockSize: number): Tensor {
+  const [rows, columns] = shape;
+  const width = columns / blockSize;
+  const groups = scheme.granularity === 'tensor' ? 0 : scales.shape[1];
+  const spread = tensor('f32', [rows, width]);
+  const [from, to] = [scales.data, spread.data] as Float32Array[];
+  for (let r = 0; r < rows; r++)
+    for (let b = 0; b < width; b++) to[r * width + b] = from[r * groups + (groups <= 1 ? 0 : Math.floor((b * groups) / width))];
+  return spread;
+}
