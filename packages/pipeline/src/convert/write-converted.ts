@@ -2,7 +2,6 @@ import {
   type Backend,
   type Checkpoint,
   type ExecutionPlan,
-  encodeMinifloat,
   type FormatWriter,
   type PlannedTensor,
   parseOptions,
@@ -49,13 +48,9 @@ export async function writeConverted(
 async function encodeAgain(checkpoint: Checkpoint, planned: PlannedTensor, writer: FormatWriter, run: ConversionRun): Promise<void> {
   const { backend, registry } = run;
   const { scheme } = planned;
-  if (scheme.kind === 'float' || scheme.kind === 'block') return encodeStream(checkpoint, planned, writer, backend, run);
+  if (scheme.kind !== 'affine') return encodeStream(checkpoint, planned, writer, backend, run);
   const weight = await loadWhole(checkpoint, planned, backend);
   try {
-    if (scheme.kind === 'minifloat') {
-      await writer.write(planned, { rowStart: 0, value: await encodeMinifloat(backend, weight, scheme) });
-      return;
-    }
     const quantizer = registry.get('quantizer', 'rtn');
     const options = parseOptions(quantizer.options, {}, 'rtn');
     const { tensor } = await quantizeLinear(quantizer, options, planned, weight, undefined, backend, run);
