@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { addCheck } from './commands/check.js';
 import { addCompare } from './commands/compare.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
@@ -19,6 +20,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const COMMANDS: readonly ((program: Command) => Command)[] = [
   addQuantize,
   addConvert,
+  addCheck,
   addEval,
   addReport,
   addCompare,
@@ -63,4 +65,9 @@ export function wholeNumber(text: string): number {
 /** Every value of an option that may be repeated. One value at a time: `--keep A MODEL` must not take the model for a value. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
+}
+
+/** Every whole number of an option that may be repeated. */
+export function wholeNumbers(text: string, before: readonly number[] = []): number[] {
+  return [...before, wholeNumber(text)];
 }

@@ -1,5 +1,6 @@
 import { fitScheme, roundToGrid } from './affine-layer.js';
 import { type Backend, type BufferHandle, withBuffers } from './backend.js';
+import { decodeMinifloat, encodeMinifloat } from './minifloat.js';
 import { dequantizeAffine, schemeGroupSize } from './ops/affine.js';
 import { convert } from './ops/convert.js';
 import { fakeQuantizeAffine, scaleMatrix } from './ops/scaling.js';
@@ -8,7 +9,7 @@ import { tensor } from './tensor.js';
 
 /**
  * What a weight f32 `[out, in]` becomes when it is rounded to nearest on its grid: `Q(w)`, or with factors per input channel `Q(w · factors) / factors`. Works for
- * integer grids, block types (by their encoder and decoder) and float types. The result is the caller's.
+ * integer grids, 8-bit floats, block types (by their encoder and decoder) and float types. The result is the caller's.
  */
 export async function fakeQuantizeWeight(
   backend: Backend,
@@ -34,6 +35,7 @@ export async function fakeQuantizeWeight(
 
 async function roundAlone(backend: Backend, w: BufferHandle, scheme: TensorScheme): Promise<BufferHandle> {
   if (scheme.kind === 'affine') return roundPerTensor(backend, w, scheme);
+  if (scheme.kind === 'minifloat') return decodeMinifloat(backend, await encodeMinifloat(backend, w, scheme));
   return withBuffers(backend, async (track) => {
     if (scheme.kind === 'float') {
       const stored = track(backend.run(convert, { x: w }, { to: scheme.dtype }).y);

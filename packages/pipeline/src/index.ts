@@ -24,5 +24,6 @@ export type { Injection } from './outliers/plan-injection.js';
 export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize.js';
 export { makeReport, type ReportOptions } from './report/make-report.js';
 export { type MeasuredLayer, type MeasuredLayers, type MeasureLayersInput, measureLayers } from './report/measure-layers.js';
+export { type CheckOptions, type CheckResult, checkModel, servingWarnings } from './serving/check-serving.js';
 export { type StudyOptions, studyCalibration } from './study/study-calibration.js';
 export type { TransformReport } from './transform/plan-transforms.js';

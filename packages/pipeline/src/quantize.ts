@@ -31,6 +31,7 @@ import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
 import type { LayerFacts } from './run/calibrated.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
+import { servingWarnings } from './serving/check-serving.js';
 import { planTransforms, recipeTransforms, type TransformReport, transformReports } from './transform/plan-transforms.js';
 
 /** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
@@ -46,6 +47,8 @@ export interface QuantizeOptions extends RunOptions {
   readonly force?: boolean;
   /** Plan and check alone. */
   readonly dryRun?: boolean;
+  /** Numbers of GPUs that the model is to be split over when it is served: the plan is checked against them. From 2 billion weights 2, 4 and 8 if absent. */
+  readonly gpus?: readonly number[];
   readonly registry: Registry;
   readonly backend: Backend;
 }
@@ -143,6 +146,8 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     checkGrids(quantizer, plan, facts.linears, options);
     if (calibrator) checkCalibrator(calibrator.name, plan);
     const planned = planTransforms(transforms, transformer.description, plan, input.execution, options);
+    for (const warning of servingWarnings(plan, facts, format.name, { recipe, gpus: options.gpus }))
+      options.onEvent?.({ warning, item: 'serving' });
     const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
     if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { formatBytes } from '../output/format.js';
 import { addCommonOptions, collect } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
-import { assignments } from './assignments.js';
+import { assignments } from './methods.js';
 
 interface ConvertCommandOptions extends CommonOptions {
   readonly format: string;

@@ -1,7 +1,7 @@
 import { quantizeModel } from '@calibrant/pipeline';
 import { type Command, Option } from 'commander';
 import { staleOutputWarnings } from '../output/stale-output.js';
-import { addCommonOptions, collect, wholeNumber } from '../program.js';
+import { addCommonOptions, collect, wholeNumber, wholeNumbers } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { summary } from './quantize-summary.js';
 import { type RecipeOptions, recipeOf } from './recipe-of.js';
@@ -10,6 +10,7 @@ interface QuantizeOptions extends CommonOptions, RecipeOptions {
   readonly out?: string;
   readonly force?: boolean;
   readonly dryRun?: boolean;
+  readonly tensorParallel?: number[];
 }
 
 /** `calibrant quantize`: a recipe, or options that make one. */
@@ -59,6 +60,7 @@ export function addQuantize(program: Command): Command {
     .option('--keep-split', 'as many GGUF files as the source has')
     .option('--split-max-size <size>', 'several GGUF files with at most so much tensor data each: 2GB, 500M')
     .option('--split-max-tensors <n>', 'several GGUF files with at most so many tensors each', wholeNumber)
+    .option('--tensor-parallel <n>', 'check that the model can be split over so many GPUs by vLLM; may be repeated', wholeNumbers)
     .option('--force', 'replace what is in the output folder')
     .option('--dry-run', 'show each tensor with its type and size, write nothing');
   return addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {
@@ -73,6 +75,7 @@ export function addQuantize(program: Command): Command {
         out: options.out ?? '',
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
+        ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
         registry,
         backend,
         onEvent: reporter.onEvent,

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
-import { assignments } from './assignments.js';
 import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { assignments, type MethodOptions, methodOf } from './methods.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
