@@ -108,7 +108,13 @@ async function measureText(
   if (text === undefined) return {};
   const metrics = others.length > 0 ? { metrics: await runMetrics({ ...options, text, metrics: others }, model, base) } : {};
   if (ofText.size === 0) return metrics;
-  const { perplexity, comparison, calibration, ...described } = await evaluateOnText({ ...options, text }, model, base);
+  // A perplexity alone needs no second model.
+  const compared = ofText.has('divergence') || ofText.has('calibration') || options.saveBaseLogits !== undefined;
+  const { perplexity, comparison, calibration, ...described } = await evaluateOnText(
+    { ...options, text },
+    model,
+    compared ? base : undefined,
+  );
   return {
     ...described,
     ...(perplexity && ofText.has('perplexity') ? { perplexity } : {}),
