@@ -1,3 +1,4 @@
+import { awq } from '@calibrant/awq';
 import { awqFormat } from '@calibrant/awq-format';
 import { cpuBackend } from '@calibrant/backend-cpu';
 import { calibrators } from '@calibrant/calibrators';
@@ -17,6 +18,7 @@ export async function officialPlugins(): Promise<Plugin[]> {
     rtn(),
     gptq(),
     smoothquant(),
+    awq(),
     ...calibrators(),
     ...ggufSchemes(),
     ggufFormat(),

@@ -16,7 +16,7 @@ export const root = path.resolve(site, '../..');
 /** The order of the navigation. A package that is not named here goes to the last group. */
 const GROUPS = [
   { title: 'Run it', names: ['cli', 'pipeline', 'eval', 'outliers'] },
-  { title: 'Methods', names: ['rtn', 'gptq', 'smoothquant'] },
+  { title: 'Methods', names: ['rtn', 'gptq', 'smoothquant', 'awq'] },
   { title: 'Formats', names: ['gguf-format', 'gptq-format', 'awq-format', 'compressed-tensors'] },
   { title: 'Models and data', names: ['checkpoint', 'transformer', 'calibrators'] },
   { title: 'Backends', names: ['backend-cpu', 'backend-webgpu', 'kernels'] },

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { awq } from '@calibrant/awq';
 import { compressedTensors } from '@calibrant/compressed-tensors';
 import { createRegistry, type Registry } from '@calibrant/core';
 import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
@@ -11,7 +12,7 @@ import { modelFolder } from '@calibrant/tiny-llama';
 import { architectures } from '@calibrant/transformer';
 
 export function testRegistry(): Registry {
-  return createRegistry([architectures, rtn(), gptq(), smoothquant(), ggufSchemes(), ggufFormat(), compressedTensors()]);
+  return createRegistry([architectures, rtn(), gptq(), smoothquant(), awq(), ggufSchemes(), ggufFormat(), compressedTensors()]);
 }
 
 /** A folder of its own for each test, removed by `clean`. */

@@ -1,4 +1,13 @@
-import { type Backend, type Checkpoint, type RunEvent, type Tensor, type Transform, type TransformFacts, tensor } from '@calibrant/core';
+import {
+  type Backend,
+  type Checkpoint,
+  type RunEvent,
+  type Tensor,
+  type TensorScheme,
+  type Transform,
+  type TransformFacts,
+  tensor,
+} from '@calibrant/core';
 import { openTransformer, weightsOf } from '@calibrant/transformer';
 import { createHiddenStates, embedSequences } from '../src/run/hidden-states.js';
 import { overlayCheckpoint, storedValues } from '../src/transform/overlay-checkpoint.js';
@@ -13,7 +22,7 @@ export async function transformedModel(
   options: unknown,
   sequences: readonly Int32Array[],
   backend: Backend,
-  scheme = { kind: 'affine', bits: 8, granularity: 'channel', symmetric: true } as const,
+  scheme: TensorScheme = { kind: 'affine', bits: 8, granularity: 'channel', symmetric: true },
 ): Promise<{ model: Checkpoint; facts: TransformFacts[]; warnings: string[] }> {
   const warnings: string[] = [];
   const onEvent = (event: RunEvent) => {

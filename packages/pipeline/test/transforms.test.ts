@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { awq } from '@calibrant/awq';
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { type Backend, type Checkpoint, createRng, defineTransform, type RecipeInput, type RunEvent, toF32 } from '@calibrant/core';
 import { evaluateModel, openModel, quantizeModel } from '@calibrant/pipeline';
@@ -173,6 +174,41 @@ describe('transforms in a recipe', () => {
       message: expect.stringMatching(/recipe\.transforms\.0\.options\.aplha.*Did you mean "alpha"/),
     });
     await expect(run({ ...INT8, transforms: ['smoothquart'] }, 'bad')).rejects.toMatchObject({ code: 'UNKNOWN_NAME' });
+  });
+});
+
+describe('AWQ in a recipe', () => {
+  const calibration = { source: 'file', path: evaluationTextPath, samples: 8, length: 64 } as const;
+  const INT3: RecipeInput = { scheme: 'int3-g128-asym', format: 'compressed-tensors', calibration };
+
+  it('is better than round to nearest, and at no place worse than without', async () => {
+    const transforms = [{ name: 'awq', options: { ratios: 8, searchTokens: 256 } }];
+    await run(INT3, 'plain3');
+    const { transforms: reports } = await run({ ...INT3, transforms }, 'awq3');
+    expect(await measure(scratch.path('awq3'))).toBeLessThan(await measure(scratch.path('plain3')));
+    const places = reports?.[0].places ?? [];
+    const sites = places.filter(({ facts }) => 'loss' in facts);
+    expect([sites.length, places.length - sites.length]).toEqual([12, 20]);
+    for (const { facts } of sites) expect(facts['loss']).toBeLessThanOrEqual(facts['lossUnscaled'] as number);
+    for (const { facts } of places)
+      if ('clipError' in facts) expect(facts['clipError']).toBeLessThanOrEqual(facts['clipErrorBefore'] as number);
+    expect(backend.allocatedBytes()).toBe(0);
+  });
+
+  it.each([
+    ['mixtral', {}],
+    ['phi', { sharedHeads: true }],
+    ['gemma2', { duoScaling: 'both' }],
+  ])('leaves the function of %s as it is without clipping', async (name, options) => {
+    const random = createRng(2);
+    const sequences = Array.from({ length: 2 }, () => Int32Array.from({ length: 16 }, () => random.integer(320)));
+    const { checkpoint } = variantModel(name, {});
+    const given = { ratios: 4, clip: false, ...options };
+    const grid = { kind: 'affine', bits: 3, granularity: 'channel', symmetric: false } as const;
+    const { model, facts } = await transformedModel(checkpoint, awq(), given, sequences, backend, grid);
+    const [before, after] = await Promise.all([checkpoint, model].map(async (each) => logitsOf(each, sequences[0])));
+    expect(relativeDifference(before, after)).toBeLessThan(1e-4);
+    expect(facts.some(({ facts: { ratio } }) => ratio !== 'none')).toBe(true);
   });
 });
 

@@ -1,0 +1,7 @@
+export { relativeMagnitudes } from './relative-magnitudes';
+export { groupGrams, searchClip } from './search-clip';
+
+/** First free address: operands are laid out from here on. */
+export function heapBase(): usize {
+  return __heap_base;
+}
