@@ -18,6 +18,7 @@ import {
 } from '@calibrant/core';
 import { planForTarget, type TargetReport } from './allocate/target-plan.js';
 import { describeOutput } from './describe-output.js';
+import { dynamicPart, type ExecutionReport, executionReport, recipePlan } from './execution/recipe-plan.js';
 import { checkCoverage } from './importance/check-importance.js';
 import { openImportance } from './importance/recipe-importance.js';
 import { openModel } from './open-model.js';
@@ -83,6 +84,8 @@ export interface QuantizeResult {
   readonly transforms?: readonly TransformReport[];
   /** The importance matrix that weighed the errors. */
   readonly importance?: ImportanceOrigin;
+  /** How the output asks to be run. */
+  readonly execution?: ExecutionReport;
   /** How types were chosen for a target size. */
   readonly target?: TargetReport;
   readonly seconds: number;
@@ -145,7 +148,8 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const plan = sized?.plan ?? bySchemes;
     checkGrids(quantizer, plan, facts.linears, options);
     if (calibrator) checkCalibrator(calibrator.name, plan);
-    const planned = planTransforms(transforms, transformer.description, plan, input.execution, options);
+    const execution = recipePlan(recipe, transformer.description, format, plan);
+    const planned = planTransforms(transforms, transformer.description, plan, execution, options);
     for (const warning of servingWarnings(plan, facts, format.name, { recipe, gpus: options.gpus }))
       options.onEvent?.({ warning, item: 'serving' });
     const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
@@ -153,7 +157,10 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
 
     await checkDiskSpace(folder.stagingPath, plan);
     const weighed = await importance?.matrix(plan);
-    const writer = await format.open(weighed ? { ...input, importance: weighed.origin } : input, plan, folder, formatOptions, options);
+    const forWriter = { ...input, ...(weighed ? { importance: weighed.origin } : {}), ...(execution ? { execution } : {}) };
+    const writer = await format.open(forWriter, plan, folder, formatOptions, options);
+    const observed =
+      execution && recipe.roundedCalibration ? openRegistered(checkpoint, options.backend, registry, dynamicPart(execution)) : transformer;
     let written: Awaited<ReturnType<typeof writeTensors>>;
     let files: readonly string[];
     try {
@@ -166,15 +173,16 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
         calibrator,
         plan,
         writer,
-        transformer,
+        transformer: observed,
         importance: weighed?.matrix,
+        execution,
       });
       files = await writer.finish();
     } catch (error) {
       await writer.abort();
       throw error;
     } finally {
-      await transformer.release();
+      await Promise.all([transformer.release(), observed.release()]);
     }
     const actual = await describeOutput(folder.stagingPath, files, options);
     const result: QuantizeResult = {
@@ -185,6 +193,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       ...(planned.length > 0 ? { transforms: transformReports(planned, written.transforms) } : {}),
       ...(written.calibration ? { calibration: written.calibration } : {}),
       ...(weighed ? { importance: weighed.origin } : {}),
+      ...(execution ? { execution: executionReport(execution, written.grids) } : {}),
       seconds: (performance.now() - started) / 1000,
     };
     await folder.writeText(PROVENANCE_FILE, `${JSON.stringify(provenance(result), null, 2)}\n`);

@@ -39,6 +39,7 @@ export type { BlockStage, ForwardOptions, LinearInfo, Stage, TransformerBlock } 
 export type { EmbedOptions } from './runtime/embedding.js';
 export { type ExecutionChoice, planExecution } from './runtime/plan-execution.js';
 export type { PositionBuffers, Positions, RopeBuffers } from './runtime/position-buffers.js';
+export type { CacheObserver } from './runtime/steps-context.js';
 export {
   type OpenTransformerOptions,
   openTransformer,

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { staleOutputWarnings } from '../output/stale-output.js';
 import { addCommonOptions, collect, wholeNumber, wholeNumbers } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
+import { addExecutionOptions } from './execution-options.js';
 import { summary } from './quantize-summary.js';
 import { type RecipeOptions, recipeOf } from './recipe-of.js';
 
@@ -63,7 +64,7 @@ export function addQuantize(program: Command): Command {
     .option('--tensor-parallel <n>', 'check that the model can be split over so many GPUs by vLLM; may be repeated', wholeNumbers)
     .option('--force', 'replace what is in the output folder')
     .option('--dry-run', 'show each tensor with its type and size, write nothing');
-  return addCommonOptions(command).action(async (model: string, options: QuantizeOptions) => {
+  return addCommonOptions(addExecutionOptions(command)).action(async (model: string, options: QuantizeOptions) => {
     if (options.out === undefined && !options.dryRun) command.error("error: required option '--out <folder>' not specified");
     const recipe = await recipeOf(options);
     const result = await withRun(options, async ({ registry, backend, reporter, signal }) => {

@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
+import type { ExecutionOptions } from './execution-options.js';
 import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { assignments, type MethodOptions, methodOf } from './methods.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
 
 /** Options of the command line that make a recipe. */
-export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions {
+export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions, ExecutionOptions {
   readonly recipe?: string;
   readonly calibrator?: string;
   readonly calibratorOption?: string[];
@@ -41,6 +42,7 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...(calibration ? { calibration } : {}),
     ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
     ...target,
+    ...executionOf(options),
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };
@@ -55,6 +57,14 @@ function calibratorOf({ calibrator, calibratorOption }: RecipeOptions, base: Rec
     });
   const kept = base !== undefined && nameOf(base, '') === name ? optionsOf(base) : {};
   return { calibrator: { name, options: { ...kept, ...assignments(calibratorOption, '--calibrator-option') } } };
+}
+
+function executionOf({ activations, keepActivations, kvCache }: ExecutionOptions): RecipeInput {
+  return {
+    ...(activations === undefined ? {} : { activations }),
+    ...(keepActivations ? { keepActivations } : {}),
+    ...(kvCache === undefined ? {} : { kvCache }),
+  };
 }
 
 /** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */

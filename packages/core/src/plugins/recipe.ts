@@ -57,6 +57,21 @@ export const recipeSchema = z.strictObject({
     .describe(
       'what the next block is calibrated on: outputs of the quantized blocks (default with gptq), or of the full-precision ones (default otherwise)',
     ),
+  activations: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('grid of the inputs of linear layers: int8-token, fp8-token, int4-g128, int8-tensor-static, ...; floating point if absent'),
+  keepActivations: z.array(z.string().min(1)).default([]).describe('patterns of weight names whose inputs stay in floating point'),
+  kvCache: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('grid of cached keys and values: fp8-tensor-static, int8-head, int4-g64-asym, ...; floating point if absent'),
+  roundedCalibration: z
+    .boolean()
+    .default(false)
+    .describe('methods that observe the model see inputs and caches as the dynamic grids above round them'),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
   overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
 });

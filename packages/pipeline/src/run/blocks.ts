@@ -1,5 +1,6 @@
 import {
   type BufferHandle,
+  type ExecutionPlan,
   fakeQuantizeWeight,
   type ImportanceMatrix,
   type PlannedTensor,
@@ -8,13 +9,14 @@ import {
   type TransformFacts,
 } from '@calibrant/core';
 import { type TransformerBlock, type WeightRef, weightsOf } from '@calibrant/transformer';
+import { createRangeCollector, type FoundGrids, needsRanges, type RangeCollector, writeStaticGrids } from '../execution/static-ranges.js';
 import { overlayCheckpoint, storedValues } from '../transform/overlay-checkpoint.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { scaledImportance } from '../transform/scaled-importance.js';
 import { plannedGrids } from '../transform/scaling-sites.js';
 import { transformBlock } from '../transform/transform-block.js';
 import { type CalibratedInput, type LayerFacts, quantizeBlock } from './calibrated.js';
-import { createHiddenStates, embedSequences } from './hidden-states.js';
+import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
 import type { WriteRest } from './write-rest.js';
 
 export interface BlocksInput extends CalibratedInput {
@@ -24,6 +26,8 @@ export interface BlocksInput extends CalibratedInput {
   readonly rest: ReadonlyMap<number, readonly PlannedTensor[]>;
   readonly writeRest: WriteRest;
   readonly importance?: ImportanceMatrix | undefined;
+  /** Grids of inputs and caches that the output will ask for. */
+  readonly execution?: ExecutionPlan | undefined;
 }
 
 /** What was done, for the report. */
@@ -31,6 +35,8 @@ export interface BlocksResult {
   readonly layers: Map<string, LayerFacts>;
   /** By transform. */
   readonly transforms: readonly (readonly TransformFacts[])[];
+  /** Static grids of inputs and caches. */
+  readonly grids: FoundGrids;
 }
 
 /**
@@ -39,9 +45,10 @@ export interface BlocksResult {
  * outputs are propagated.
  */
 export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
-  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, onEvent, signal } = input;
+  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, onEvent, signal } = input;
+  const found: FoundGrids = { activations: new Map(), keyValueCache: new Map() };
   const { blocks } = transformer.description;
-  const grids = plannedGrids(plan);
+  const grids = plannedGrids(plan, execution);
   const layers = new Map<string, LayerFacts>();
   const facts: TransformFacts[][] = transforms.map(() => []);
   const hidden = sequences.length > 0 ? createHiddenStates(backend, await embedSequences(transformer, sequences, signal)) : undefined;
@@ -77,18 +84,40 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         if (layerFacts) layers.set(name, layerFacts);
         report(name, 1);
       });
-      if (!hidden || index === blocks.length - 1) continue;
+      if (!hidden) continue;
+      const ranges = execution && needsRanges(execution, block) ? createRangeCollector(backend) : undefined;
+      const last = index === blocks.length - 1;
       if (transformed.outputs) {
+        if (ranges) await observe(block, weights, hidden, ranges, false, signal);
         hidden.replace(transformed.outputs);
-        continue;
+      } else if (!last || ranges) {
+        if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input);
+        await observe(block, weights, hidden, ranges, !last, signal);
       }
-      if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input);
-      await hidden.pass((state) => block.forward(state, weights), signal);
+      if (ranges) await writeStaticGrids(execution as ExecutionPlan, block, ranges, input.writer, found);
     } finally {
       block.release(weights);
     }
   }
-  return { layers, transforms: facts };
+  return { layers, transforms: facts, grids: found };
+}
+
+/** Runs the block on the hidden states, watched by a collector of ranges; with `advance` its outputs take the states' places. */
+async function observe(
+  block: TransformerBlock,
+  weights: ReadonlyMap<string, BufferHandle>,
+  hidden: HiddenStates,
+  ranges: RangeCollector | undefined,
+  advance: boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await hidden.pass(async (state) => {
+    const output = await block.forward(state, weights, ranges ?? {});
+    await ranges?.settle();
+    if (advance) return output;
+    block.release(new Map([['output', output]]));
+    return undefined;
+  }, signal);
 }
 
 function changedWeights(

@@ -7,7 +7,8 @@ const SYNC_EVERY = 16;
 
 /**
  * Accumulates `H = 2/n · Σ x xᵀ` over the calibration tokens for each stage's input (Frantar et al., arXiv 2210.17323, section 3), in f32 and in the
- * order of the sequences. One stage is computed only as far as its input; several are observed in one pass.
+ * order of the sequences. One stage is computed only as far as its input; several are observed in one pass. Where the model
+ * rounds its inputs, x is what the layer computes with.
  */
 export async function collectHessians(
   backend: Backend,
@@ -33,14 +34,14 @@ export async function collectHessians(
     const wanted = new Set(hessians.keys());
     await hidden.pass(async (state, index) => {
       if (stages.length === 1) {
-        const value = await block.forwardTo(stages[0].point, state, weights);
+        const value = await block.forwardTo(stages[0].point, state, weights, { observeRounded: true });
         accumulate(stages[0].point, value);
         backend.free(value);
       } else {
         const observe = (point: string, value: BufferHandle) => {
           if (wanted.has(point)) accumulate(point, value);
         };
-        backend.free(await block.forward(state, weights, { observe }));
+        backend.free(await block.forward(state, weights, { observe, observeRounded: true }));
       }
       if (index % SYNC_EVERY === SYNC_EVERY - 1) await backend.sync();
       return undefined;

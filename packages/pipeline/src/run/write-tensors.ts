@@ -1,6 +1,7 @@
 import type {
   Backend,
   BoundCalibrator,
+  ExecutionPlan,
   FormatWriter,
   ImportanceMatrix,
   PlannedTensor,
@@ -11,6 +12,7 @@ import type {
 } from '@calibrant/core';
 import { throwIfAborted } from '@calibrant/core';
 import { storedParts, type Transformer, weightsOf } from '@calibrant/transformer';
+import { type FoundGrids, hasStaticGrids } from '../execution/static-ranges.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
 import type { LayerFacts } from './calibrated.js';
@@ -31,12 +33,16 @@ export interface WriteInput extends RunOptions {
   readonly transformer: Transformer;
   readonly backend: Backend;
   readonly importance?: ImportanceMatrix | undefined;
+  /** Grids of inputs and caches that the output will ask for. */
+  readonly execution?: ExecutionPlan | undefined;
 }
 
 export interface Written {
   readonly facts: ReadonlyMap<string, LayerFacts>;
   /** What each transform did. */
   readonly transforms: readonly (readonly TransformFacts[])[];
+  /** Static grids of inputs and caches. */
+  readonly grids?: FoundGrids;
   readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
 }
 
@@ -57,9 +63,10 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
     plan.filter((tensor) => !inBlocks.has(tensor)),
     writeRest,
   );
-  if (inBlocks.size === 0) return { facts: rounded, transforms: [] };
+  const needsRanges = input.execution !== undefined && hasStaticGrids(input.execution);
+  if (inBlocks.size === 0 && !needsRanges) return { facts: rounded, transforms: [] };
   await checkFinite([...inBlocks], input);
-  const needsData = calibrated.length > 0 || transforms.some(({ transform }) => transform.needs.length > 0);
+  const needsData = calibrated.length > 0 || needsRanges || transforms.some(({ transform }) => transform.needs.length > 0);
   const set = needsData ? await calibrate(recipe.calibration, input) : undefined;
   const result = await runBlocks({
     ...input,
@@ -73,6 +80,7 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   return {
     facts: new Map([...rounded, ...result.layers]),
     transforms: result.transforms,
+    ...(needsRanges ? { grids: result.grids } : {}),
     ...(set ? { calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } } : {}),
   };
 }

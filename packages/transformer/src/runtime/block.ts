@@ -5,6 +5,7 @@ import { partOf } from './part-of.js';
 import type { PositionBuffers } from './position-buffers.js';
 import type { BlockExecution } from './rounding.js';
 import { runSteps } from './run-steps.js';
+import type { CacheObserver } from './steps-context.js';
 
 /** A linear layer inside a block: what a quantizer may work on. */
 export interface LinearInfo {
@@ -42,6 +43,8 @@ export interface ForwardOptions {
    * keep it. The linears of an expert see the tokens that are routed to it alone, and no call comes when there are none.
    */
   readonly observe?: (point: string, handle: BufferHandle) => void;
+  /** Called with what a cache would hold, before it is rounded: keys after the rotary embedding, and values. */
+  readonly observeCache?: CacheObserver;
   /** Show observers the inputs as the model's execution plan rounds them, instead of before. */
   readonly observeRounded?: boolean;
 }
@@ -126,8 +129,8 @@ export function createBlock(
     index,
     stages: stagesOf(steps, index),
     load: () => loadWeights(backend, checkpoint, weightsOf(steps)),
-    async forward(hidden, weights, { observe, observeRounded } = {}) {
-      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution };
+    async forward(hidden, weights, { observe, observeRounded, observeCache } = {}) {
+      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeCache };
       return runSteps(steps, hidden, observe ? { ...context, observe, observeRounded } : context);
     },
     async forwardTo(point, hidden, weights, { observeRounded } = {}) {

@@ -62,7 +62,9 @@ export function runStep(
 
 /** Keys and values are rounded as a cache would hold them, whether there is one or not. */
 function runAttention(step: AttentionStep, q: BufferHandle, key: BufferHandle, value: BufferHandle, context: StepsContext): BufferHandle {
-  const { backend, positions, attend, execution } = context;
+  const { backend, positions, attend, execution, observeCache } = context;
+  observeCache?.('key', key);
+  observeCache?.('value', value);
   const cache = execution?.keyValueCache;
   const k = cache ? roundActivations(backend, key, cache.key) : key;
   const v = cache ? roundActivations(backend, value, cache.value) : value;

@@ -6,6 +6,9 @@ import type { BlockExecution } from './rounding.js';
 /** Computes attention from a step's query, key and value; the cached decoder brings its own. */
 export type Attend = (step: AttentionStep, query: BufferHandle, key: BufferHandle, value: BufferHandle) => BufferHandle;
 
+/** Sees f32 `[tokens, kvHeads · headDim]`; the handle is valid during the call. */
+export type CacheObserver = (part: 'key' | 'value', handle: BufferHandle) => void;
+
 export interface StepsContext {
   readonly backend: Backend;
   readonly weights: ReadonlyMap<string, BufferHandle>;
@@ -15,6 +18,8 @@ export interface StepsContext {
   readonly execution?: BlockExecution | undefined;
   /** Called with each linear layer's input once per run, before the layer; the handle is valid during the call. */
   readonly observe?: (point: string, handle: BufferHandle) => void;
+  /** Called with the keys (after the rotary embedding) and values of attention, before they are rounded. */
+  readonly observeCache?: CacheObserver | undefined;
   /** Observers (and `result` of a run, where it is such an input) see what the first layer that reads a value computes with: the rounded value. */
   readonly observeRounded?: boolean | undefined;
 }
