@@ -18,7 +18,7 @@ import {
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { keepBetterRows, type SolvedRows } from './keep-better-rows.js';
 import { meanSquaredError, rowErrors } from './layer-error.js';
-import { requireHessian, withSharedCopy } from './layer-hessian.js';
+import { requireHessian, tooFewTokens, withSharedCopy } from './layer-hessian.js';
 import { type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
 import { planColumns } from './order.js';
 import { quantizeBlocks } from './quantize-blocks.js';
@@ -30,7 +30,7 @@ import { solveColumns } from './solve-columns.js';
  *
  * `quantize` needs `observations.hessian` and returns the facts `error` and `rtnError` (mean squared error of the layer's outputs on
  * the calibration tokens, for this result and for round-to-nearest), `dampPercent` (what it took), `deadChannels`, `rowsKeptRtn`
- * and, where the Hessian could not be used even with 100 times the damping, `fallback: 'rtn'` after a warning that names the layer.
+ * and, where the Hessian could not be used even with 100 times the damping, or when too few tokens reached the layer, `fallback: 'rtn'` after a warning that names the layer.
  *
  * A calibrator in the context chooses the grids from the weights as they were, as with `staticGroups`.
  *
@@ -55,6 +55,8 @@ export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> 
       await checkAffineLayer(context.backend, layer);
       throwIfAborted(context.signal);
       const hessian = requireHessian(layer);
+      const few = tooFewTokens(layer, resolved.leastTokenShare);
+      if (few) return fallBack(layer, context, few);
       return withSharedCopy(context.backend, hessian, async (shared) => {
         const facts = await readDiagonal(context.backend, shared);
         if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');

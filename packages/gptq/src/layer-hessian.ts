@@ -19,6 +19,15 @@ export function requireHessian({ name, weight, observations }: Observed): Buffer
   return hessian;
 }
 
+/**
+ * Why a layer cannot be calibrated: an expert to which too few tokens were routed would be fitted to those few. Undefined when enough reached it.
+ */
+export function tooFewTokens({ observations }: Observed, leastShare: number): string | undefined {
+  const { tokens = 0, calibrationTokens = tokens } = observations ?? {};
+  if (tokens >= leastShare * calibrationTokens) return undefined;
+  return `${tokens} of ${calibrationTokens} calibration tokens reached it, less than ${Number((100 * leastShare).toFixed(3))} % (leastTokenShare)`;
+}
+
 /** A Hessian that was collected on one lane would keep all work on that lane. */
 export async function withSharedCopy<Result>(
   backend: Backend,

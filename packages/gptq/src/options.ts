@@ -33,6 +33,12 @@ export function gptqSchema(defaults: GptqOptions = {}) {
       .boolean()
       .default(defaults.trueSequential ?? true)
       .describe('observe each set of layers of a block after the sets before it were quantized'),
+    leastTokenShare: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(defaults.leastTokenShare ?? 0.005)
+      .describe('share of the calibration tokens that must reach a layer; experts that saw fewer are rounded to nearest'),
     keepBetterRows: z
       .boolean()
       .default(defaults.keepBetterRows ?? true)
@@ -47,6 +53,7 @@ export interface GptqOptions {
   readonly dampPercent?: number;
   readonly blockSize?: number;
   readonly trueSequential?: boolean;
+  readonly leastTokenShare?: number;
   readonly keepBetterRows?: boolean;
 }
 

@@ -15,7 +15,7 @@ import {
 import { type BlockCandidate, bestRows } from './best-rows.js';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { meanSquaredError, valueErrors } from './layer-error.js';
-import { requireHessian, withSharedCopy } from './layer-hessian.js';
+import { requireHessian, tooFewTokens, withSharedCopy } from './layer-hessian.js';
 import type { ResolvedGptqOptions } from './options.js';
 import { planColumns } from './order.js';
 import { solveLayer } from './solve-layer.js';
@@ -43,6 +43,8 @@ export async function quantizeBlocks(
   await checkBlockLayer(context.backend, layer);
   throwIfAborted(context.signal);
   const hessian = requireHessian(layer);
+  const few = tooFewTokens(layer, options.leastTokenShare);
+  if (few) return fallBack(layer, context, few);
   return withSharedCopy(context.backend, hessian, async (shared) => {
     const facts = await readDiagonal(context.backend, shared);
     if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');

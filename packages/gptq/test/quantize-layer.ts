@@ -46,12 +46,13 @@ export async function quantizeLayer(
   scheme: string,
   options: GptqOptions = {},
   backend: Backend = createReferenceBackend(),
+  tokens: { readonly tokens: number; readonly calibrationTokens?: number } = { tokens: 1 },
 ): Promise<Outcome> {
   const plugin = gptq();
   const warnings: string[] = [];
   const [w, h] = [await backend.upload(weight), await backend.upload(hessian)];
   const result = await plugin.quantize(
-    { name: 'layer.weight', weight: w, scheme: parseAffineScheme(scheme)!, observations: { hessian: h, tokens: 1 } },
+    { name: 'layer.weight', weight: w, scheme: parseAffineScheme(scheme)!, observations: { hessian: h, ...tokens } },
     parseOptions(plugin.options, options, 'gptq'),
     { backend, warn: (message) => void warnings.push(message) },
   );

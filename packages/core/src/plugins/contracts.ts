@@ -38,8 +38,10 @@ export type Need = 'hessian';
 export interface Observations {
   /** `Σ x xᵀ · 2/n` over the n calibration tokens, f32 `[in, in]`, upper triangle valid. */
   readonly hessian?: BufferHandle;
-  /** Tokens seen. */
+  /** Tokens seen: in an expert those that were routed to it. */
   readonly tokens: number;
+  /** Tokens of the whole calibration set; the same where absent. */
+  readonly calibrationTokens?: number;
 }
 
 /** One linear layer to quantize. */

@@ -20,8 +20,10 @@ export async function collectHessians(
   signal?: AbortSignal,
 ): Promise<Map<string, Observations>> {
   const hessians = new Map<string, BufferHandle>();
+  const seen = new Map<string, number>();
   const accumulate = (point: string, value: BufferHandle) => {
     const h = hessians.get(point) as BufferHandle;
+    seen.set(point, (seen.get(point) ?? 0) + value.shape[0]);
     const x = backend.share(value);
     hessians.set(point, backend.run(gram, { h, x }, { scale: 2 / tokens }).h);
     backend.free(h, x);
@@ -50,5 +52,5 @@ export async function collectHessians(
     backend.free(...hessians.values());
     throw error;
   }
-  return new Map([...hessians].map(([point, hessian]) => [point, { hessian, tokens }]));
+  return new Map([...hessians].map(([point, hessian]) => [point, { hessian, tokens: seen.get(point) ?? 0, calibrationTokens: tokens }]));
 }
