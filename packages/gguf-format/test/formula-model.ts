@@ -18,15 +18,18 @@ export function formulaModel(name: string): FormulaModel {
   const file = (part: string) => readFileSync(new URL(`fixtures/architectures/${name}/${part}`, import.meta.url));
   const config = JSON.parse(file('config.json').toString());
   const described: { name: string; shape: number[]; base: number; scale: number }[] = JSON.parse(file('tensors.json').toString());
-  const tensors = new Map<string, Tensor>(
-    described.map((of) => {
-      const start = (fnv1a(of.name) + 0x9e3779b1) >>> 0;
-      const count = of.shape.reduce((product, size) => product * size, 1);
-      const values = new Float32Array(count);
-      for (let i = 0; i < count; i++) values[i] = of.base + (finalize((i + start) >>> 0) / 2 ** 32 - 0.5) * 2 * of.scale;
-      return [of.name, tensor('f32', of.shape, values)];
-    }),
-  );
+  const tensors =
+    made.get(name) ??
+    new Map<string, Tensor>(
+      described.map((of) => {
+        const start = (fnv1a(of.name) + 0x9e3779b1) >>> 0;
+        const count = of.shape.reduce((product, size) => product * size, 1);
+        const values = new Float32Array(count);
+        for (let i = 0; i < count; i++) values[i] = of.base + (finalize((i + start) >>> 0) / 2 ** 32 - 0.5) * 2 * of.scale;
+        return [of.name, tensor('f32', of.shape, values)];
+      }),
+    );
+  made.set(name, tensors);
   const bytes = new Uint8Array(file('reference.safetensors'));
   const headerLength = new DataView(bytes.buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength)));
@@ -43,6 +46,9 @@ export function formulaModel(name: string): FormulaModel {
     lastLogits: new Float32Array(part('logits_last4')),
   };
 }
+
+/** Tensors that were computed before, by the model's name. */
+const made = new Map<string, ReadonlyMap<string, Tensor>>();
 
 /** A tokenizer with a token for each id of the model. */
 function completed(size: number) {

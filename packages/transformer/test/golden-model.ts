@@ -31,8 +31,23 @@ export function goldenModel(
   seed = 1,
 ): { checkpoint: Checkpoint; weights: Map<string, Tensor>; reference: Map<string, Tensor> } {
   const read = (file: string) => JSON.parse(readFileSync(`${fixtureFolder(name)}/${file}`, 'utf8'));
-  const weights = new Map<string, Tensor>();
-  for (const { name: key, shape, base, scale } of read('tensors.json')) weights.set(key, formulaTensor(key, shape, base, scale, seed));
-  const reference = readSafetensors(`${fixtureFolder(name)}/reference.safetensors`);
-  return { checkpoint: memoryCheckpoint(name, read('config.json'), weights), weights, reference };
+  const kept = made.get(`${name} ${seed}`) ?? {
+    weights: new Map<string, Tensor>(
+      read('tensors.json').map((of: FormulaSpec) => [of.name, formulaTensor(of.name, of.shape, of.base, of.scale, seed)]),
+    ),
+    reference: readSafetensors(`${fixtureFolder(name)}/reference.safetensors`),
+  };
+  made.set(`${name} ${seed}`, kept);
+  const weights = new Map(kept.weights);
+  return { checkpoint: memoryCheckpoint(name, read('config.json'), weights), weights, reference: kept.reference };
 }
+
+interface FormulaSpec {
+  readonly name: string;
+  readonly shape: number[];
+  readonly base: number;
+  readonly scale: number;
+}
+
+/** What was computed before, by name and seed: many tests change the config alone. */
+const made = new Map<string, { weights: Map<string, Tensor>; reference: Map<string, Tensor> }>();

@@ -13,9 +13,14 @@ export function plainMath(weights: Weights) {
       const matrix = w(`${name}.weight`)!;
       const bias = w(`${name}.bias`);
       const rows = matrix.length / x.length;
-      return Float64Array.from({ length: rows }, (_, row) =>
-        x.reduce((sum, value, i) => sum + value * matrix[transposed ? i * rows + row : row * x.length + i], bias ? bias[row] : 0),
-      );
+      const [step, next] = transposed ? [rows, 1] : [1, x.length];
+      const y = new Float64Array(rows);
+      for (let row = 0; row < rows; row++) {
+        let sum = bias ? bias[row] : 0;
+        for (let i = 0; i < x.length; i++) sum += x[i] * matrix[row * next + i * step];
+        y[row] = sum;
+      }
+      return y;
     },
     rms(x: Vector, name: string, eps: number, offset = 0): Vector {
       const weight = w(`${name}.weight`)!;
