@@ -1,5 +1,6 @@
 // Derives the grids of ggml's codebook types from its own decoder: blocks are crafted so that every index of a grid is decoded once, and the levels
-// read off the floats. Writes packages/gguf-format/src/codebooks/*.data.ts; run it again only when a type is added: node tools/ggml-grids.mjs
+// read off the floats. Writes packages/gguf-format/src/codebooks/*.data.ts, and assembly/codebook-bytes.ts with the room that the tables made of them take; run it
+// again only when a type is added: node tools/ggml-grids.mjs
 import { readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -24,11 +25,12 @@ const TERNARY = [-0.875, 0.125, 1.125];
 
 /**
  * Each grid: how many points, elements of a point, values of the levels in the decoder, and a block of 256 whose first point is that of `index`
- * with the factor d = 1 and the least scale; `unit` is what the decoder multiplies the values by.
+ * with the factor d = 1 and the least scale; `unit` is what the decoder multiplies the values by, `shells` at how many distances points are searched.
  */
 const grids = [
   {
     name: 'iq2-xxs',
+    shells: 2,
     points: 256,
     size: 8,
     values: HALF_STEPS,
@@ -37,6 +39,7 @@ const grids = [
   },
   {
     name: 'iq2-xs',
+    shells: 2,
     points: 512,
     size: 8,
     values: HALF_STEPS,
@@ -45,6 +48,7 @@ const grids = [
   },
   {
     name: 'iq2-s',
+    shells: 1,
     points: 1024,
     size: 8,
     values: HALF_STEPS,
@@ -53,6 +57,7 @@ const grids = [
   },
   {
     name: 'iq3-xxs',
+    shells: 2,
     points: 256,
     size: 4,
     values: QUARTER_STEPS,
@@ -61,6 +66,7 @@ const grids = [
   },
   {
     name: 'iq3-s',
+    shells: 3,
     points: 512,
     size: 4,
     values: ODD,
@@ -70,6 +76,7 @@ const grids = [
   {
     name: 'iq1',
     decoder: 'iq1_s',
+    shells: 3,
     points: 2048,
     size: 8,
     values: TERNARY,
@@ -78,12 +85,14 @@ const grids = [
   },
 ];
 
+let tableBytes = 16;
 for (const grid of grids) {
   const decoder = grid.decoder ?? grid.name.replace('-', '_');
   const decode = library.func(`void dequantize_row_${decoder}(const uint8_t* blocks, _Out_ float* out, int64_t k)`);
   const radix = grid.values.length;
   const bits = new Uint8Array(Math.ceil(radix ** grid.size / 8));
   const out = new Float32Array(256);
+  const points = [];
   let last = -1;
   for (let index = 0; index < grid.points; index++) {
     decode(grid.block(index), out, 256);
@@ -96,6 +105,7 @@ for (const grid of grids) {
     if (key <= last)
       throw new Error(`${grid.name}: index ${index} stands for point ${key}, after ${last}: the points are not in ascending order.`);
     last = key;
+    points.push(digits(key, grid));
     bits[key >> 3] |= 1 << (key & 7);
   }
   const base64 = Buffer.from(bits).toString('base64').replace(/=+$/, '');
@@ -111,8 +121,39 @@ export const ${constant}_POINTS =
 `,
   );
   console.log(`${grid.name}: ${grid.points} points of ${radix ** grid.size}`);
+  tableBytes += bytesOfTables(grid, points);
 }
 checkSigns();
+writeFileSync(
+  path.join(root, 'packages/gguf-format/assembly/codebook-bytes.ts'),
+  `/** What the tables of all codebooks take in the end. Made by tools/ggml-grids.mjs. */
+export const TABLE_BYTES: i32 = ${tableBytes};
+`,
+);
+
+function digits(key, { size, values }) {
+  return Array.from({ length: size }, (_, i) => Math.floor(key / values.length ** i) % values.length);
+}
+
+/** Levels, values (twice for IQ1), a word for each key, and for each key without a point a list: a word, and two bytes for each of its candidates in fours. */
+function bytesOfTables(grid, points) {
+  const padded = (bytes) => Math.ceil(bytes / 16) * 16;
+  const keys = grid.values.length ** grid.size;
+  let bytes = padded(points.length * grid.size) * (grid.decoder ? 9 : 5) + padded(4 * keys);
+  for (let key = 0; key < keys; key++) {
+    const counts = [];
+    const levels = digits(key, grid);
+    for (const point of points) {
+      const distance = levels.reduce((sum, level, i) => sum + (level - point[i]) ** 2, 0);
+      counts[distance] = (counts[distance] ?? 0) + 1;
+    }
+    const candidates = Object.values(counts)
+      .slice(0, grid.shells)
+      .reduce((sum, count) => sum + count, 0);
+    if (!counts[0]) bytes += padded(4 + 8 * Math.ceil(candidates / 4));
+  }
+  return bytes;
+}
 
 function block(bytes, parts) {
   const made = new Uint8Array(bytes);

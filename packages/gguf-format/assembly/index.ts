@@ -1,5 +1,12 @@
 export * from './floats';
 export { packQ4_0, packQ8_0 } from './integers';
+export { decodeIQ1_M, encodeIQ1_M } from './iq1-m';
+export { decodeIQ1_S, encodeIQ1_S } from './iq1-s';
+export { decodeIQ2_S, encodeIQ2_S } from './iq2-s';
+export { decodeIQ2_XS, encodeIQ2_XS } from './iq2-xs';
+export { decodeIQ2_XXS, encodeIQ2_XXS } from './iq2-xxs';
+export { decodeIQ3_S, encodeIQ3_S } from './iq3-s';
+export { decodeIQ3_XXS, encodeIQ3_XXS } from './iq3-xxs';
 export { decodeIQ4_NL, encodeIQ4_NL } from './iq4-nl';
 export { decodeIQ4_XS, encodeIQ4_XS } from './iq4-xs';
 export { decodeMXFP4, encodeMXFP4 } from './mxfp4';

@@ -6,15 +6,20 @@ export function interleave(p0: usize, p1: usize, p2: usize, p3: usize, n: i32, t
     const b = v128.load(p1 + at);
     const c = v128.load(p2 + at);
     const d = v128.load(p3 + at);
-    const ab01 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-    const ab23 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-    const cd01 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-    const cd23 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-    v128.store(to + i * 16, v128.shuffle<f32>(ab01, cd01, 0, 1, 4, 5));
-    v128.store(to + i * 16, v128.shuffle<f32>(ab01, cd01, 2, 3, 6, 7), 16);
-    v128.store(to + i * 16, v128.shuffle<f32>(ab23, cd23, 0, 1, 4, 5), 32);
-    v128.store(to + i * 16, v128.shuffle<f32>(ab23, cd23, 2, 3, 6, 7), 48);
+    transpose(a, b, c, d, to + i * 16);
   }
+}
+
+/** Stores four vectors as columns: lane i of each goes to the i-th sixteen bytes. */
+export function transpose(a: v128, b: v128, c: v128, d: v128, to: usize): void {
+  const ab01 = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const ab23 = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  const cd01 = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const cd23 = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f32>(ab01, cd01, 0, 1, 4, 5));
+  v128.store(to, v128.shuffle<f32>(ab01, cd01, 2, 3, 6, 7), 16);
+  v128.store(to, v128.shuffle<f32>(ab23, cd23, 0, 1, 4, 5), 32);
+  v128.store(to, v128.shuffle<f32>(ab23, cd23, 2, 3, 6, 7), 48);
 }
 
 /**

@@ -22,15 +22,18 @@ const variants: [string, (type: BlockType, inputs: EncodeInputs) => Uint8Array, 
 ];
 
 const coded = Object.values(BLOCK_TYPES).filter(({ name }) => name !== 'F32');
-const weighted = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'IQ4_NL', 'IQ4_XS'];
+const plain = coded.filter(({ needsImportance }) => !needsImportance);
+const weighted = coded.filter(({ name }) => /^(Q[45]_[01]|Q[2-6]_K|IQ)/.test(name));
+/** Fixtures of a type, with importance where there is no encoding without. */
+const fixture = ({ name, needsImportance }: BlockType) => `${fixtureName(name)}${needsImportance ? '.imatrix' : ''}`;
 
 describe.each(variants)('the %s of', (_variant, encode, decode) => {
-  it.each(coded.map((type) => [type.name, type] as const))('%s encodes to the bytes of ggml', (name, type) => {
+  it.each(plain.map((type) => [type.name, type] as const))('%s encodes to the bytes of ggml', (name, type) => {
     expect(encode(type, { x: input() } as EncodeInputs)).toEqual(golden(`${fixtureName(name)}.bin`));
   });
 
-  it.each(weighted)('%s encodes with importance to the bytes of ggml', (name) => {
-    const bytes = encode(blockType(name), { x: input(), importance: importance() });
+  it.each(weighted.map((type) => [type.name, type] as const))('%s encodes with importance to the bytes of ggml', (name, type) => {
+    const bytes = encode(type, { x: input(), importance: importance() });
     expect(bytes).toEqual(golden(`${fixtureName(name)}.imatrix.bin`));
   });
 
@@ -38,10 +41,10 @@ describe.each(variants)('the %s of', (_variant, encode, decode) => {
     expect(encode(blockType(name), { x: input(), importance: importance() })).toEqual(golden(`${fixtureName(name)}.bin`));
   });
 
-  it.each(coded.map((type) => [type.name, type] as const))('%s decodes to the floats of ggml', (name, type) => {
-    const bytes = golden(`${fixtureName(name)}.bin`);
+  it.each(coded.map((type) => [type.name, type] as const))('%s decodes to the floats of ggml', (_name, type) => {
+    const bytes = golden(`${fixture(type)}.bin`);
     const floats = decode(type, tensor('u8', [ROWS, bytes.length / ROWS], bytes));
-    const expected = goldenFloats(`${fixtureName(name)}.dequant.f32`);
+    const expected = goldenFloats(`${fixture(type)}.dequant.f32`);
     expect(new Uint32Array(floats.buffer, floats.byteOffset, floats.length)).toEqual(new Uint32Array(expected.buffer));
   });
 
@@ -76,6 +79,11 @@ describe('block types', () => {
   it('refuse rows that blocks do not divide, naming the block size', () => {
     const x = { dtype: 'f32', shape: [2, 100] } as const;
     expect(() => BLOCK_TYPES.Q4_K.encode.infer({ x } as never, {})).toThrow(/multiple of 256, found f32 \[2, 100\]/);
+  });
+
+  it.each(['IQ2_XXS', 'IQ2_XS', 'IQ1_S'])('refuse to encode %s without importance', (name) => {
+    const x = { dtype: 'f32', shape: [2, 256] } as const;
+    expect(() => blockType(name).encode.infer({ x } as never, {})).toThrow(`${name} has no encoding without importance`);
   });
 
   it('refuse importance of another length', () => {

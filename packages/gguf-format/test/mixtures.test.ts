@@ -6,7 +6,7 @@ import { BLOCK_TYPES, type BlockType, blockType, readGguf } from '@calibrant/ggu
 import { runWasm } from '@calibrant/plugin-kit';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { assignTypes, type TypeChoices } from '../src/schemes/assign-types.js';
-import type { Mixture } from '../src/schemes/mixture.js';
+import type { Mixture, TypeName } from '../src/schemes/mixture.js';
 import { MIXTURES } from '../src/schemes/mixtures.js';
 import { needsImportance } from '../src/schemes/needs-importance.js';
 import { typeForRow } from '../src/schemes/tensor-types.js';
@@ -46,7 +46,7 @@ const facts = (model: ShapeModel, tensors: readonly OutputTensor[], importance: 
 
 const mixtureNamed = (name: string) => MIXTURES.find((mixture) => mixture.name === name) as Mixture;
 
-function typesOf(mixture: string, model: ShapeModel, choices: TypeChoices = {}, importance = false): Map<string, string> {
+function typesOf(mixture: string, model: ShapeModel, choices: TypeChoices = {}, importance = false): Map<string, TypeName> {
   const tensors = shapeTensors(model);
   return assignTypes(tensors, facts(model, tensors, importance), mixtureNamed(mixture), choices);
 }
@@ -177,7 +177,7 @@ describe('the types of a mixture', () => {
     expect(() => typesOf('Q4_K_S', model, { tensorTypes: { '(': 'Q8_0' } })).toThrow(/tensorTypes: "\(" is no regular expression/);
   });
 
-  it.each([
+  it.each<[TypeName, TypeName, TypeName]>([
     ['Q4_K', 'Q5_0', 'F16'],
     ['Q5_K', 'Q5_1', 'F16'],
     ['Q6_K', 'Q8_0', 'F16'],

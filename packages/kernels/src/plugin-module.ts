@@ -17,7 +17,7 @@ export interface PluginModule {
  * which is what happens when a kernel is dealt out in chunks.
  */
 export function pluginModule(id: string, base64: string): PluginModule {
-  const memory = createMemory(16);
+  const memory = createMemory(64);
   const exports = instantiate(base64, memory);
   if (!exports.heapBase)
     throw new CalibrantError('INVALID_ARGUMENT', `The WebAssembly module ${id} does not export heapBase(): build it with calibrant-wasm.`);

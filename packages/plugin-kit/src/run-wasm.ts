@@ -21,7 +21,7 @@ export function runWasm<In extends string, Out extends string, Attributes>(
   const outputNames = Object.keys(kernel.outputs) as Out[];
   const specs = kernel.infer(present, attributes);
 
-  const memory = new WebAssembly.Memory({ initial: 16 });
+  const memory = new WebAssembly.Memory({ initial: 64 });
   const binary = Uint8Array.from(atob(variant.module.base64), (letter) => letter.charCodeAt(0));
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary), { env: { memory } });
   const functions = exports as Record<string, (...args: number[]) => number>;

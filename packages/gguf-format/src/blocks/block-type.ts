@@ -10,12 +10,15 @@ export interface BlockType {
   /** Elements per block; rows hold a whole number of blocks. */
   readonly blockSize: number;
   readonly blockBytes: number;
+  /** There is no encoding without importance. */
+  readonly needsImportance: boolean;
   /** f32 rows `[rows, columns]` (and importance `[columns]`) to bytes `[rows, columns / blockSize · blockBytes]`. */
   readonly encode: BlockScheme['encode'];
   readonly decode: BlockScheme['decode'];
 }
 
 export interface BlockTypeDefinition extends Pick<BlockType, 'name' | 'id' | 'blockSize' | 'blockBytes'> {
+  readonly needsImportance?: boolean;
   /** Encodes one row. Every operation rounds to f32, in ggml's order. */
   readonly encodeRow: (x: Float32Array, importance: Float32Array | undefined, out: Uint8Array) => void;
   readonly decodeRow: (bytes: Uint8Array, out: Float32Array) => void;
@@ -29,7 +32,7 @@ const chunkRows = (columns: number): number => Math.max(1, Math.floor(CHUNK_ELEM
 
 /** Makes a block type with its two kernels. */
 export function defineBlockType(definition: BlockTypeDefinition): BlockType {
-  const { name, id, blockSize, blockBytes, encodeRow, decodeRow, wasmSuffix } = definition;
+  const { name, id, blockSize, blockBytes, needsImportance = false, encodeRow, decodeRow, wasmSuffix } = definition;
   const encode: BlockType['encode'] = defineKernel({
     name: `gguf.encode${wasmSuffix}`,
     inputs: { x: { role: 'rows' }, importance: { role: 'whole', optional: true } },
@@ -45,6 +48,11 @@ export function defineBlockType(definition: BlockTypeDefinition): BlockType {
         throw new CalibrantError(
           'SHAPE_MISMATCH',
           `${name}: the importance of ${describeSpec(x)} must be f32 [${x.shape[1]}], found ${describeSpec(importance)}.`,
+        );
+      if (needsImportance && !importance)
+        throw new CalibrantError(
+          'INVALID_ARGUMENT',
+          `${name} has no encoding without importance. Give an importance matrix, or choose another type.`,
         );
       return { blocks: { dtype: 'u8', shape: [x.shape[0], (x.shape[1] / blockSize) * blockBytes] } };
     },
@@ -89,5 +97,5 @@ export function defineBlockType(definition: BlockTypeDefinition): BlockType {
       scalars: ({ blocks }) => [((blocks?.shape[1] ?? 0) / blockBytes) * blockSize],
     },
   });
-  return Object.freeze({ name, id, blockSize, blockBytes, encode, decode });
+  return Object.freeze({ name, id, blockSize, blockBytes, needsImportance, encode, decode });
 }

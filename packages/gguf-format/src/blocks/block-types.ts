@@ -3,6 +3,13 @@ import { BF16 } from './bf16.js';
 import type { BlockType } from './block-type.js';
 import { F16 } from './f16.js';
 import { F32 } from './f32.js';
+import { IQ1_M } from './iq1-m.js';
+import { IQ1_S } from './iq1-s.js';
+import { IQ2_S } from './iq2-s.js';
+import { IQ2_XS } from './iq2-xs.js';
+import { IQ2_XXS } from './iq2-xxs.js';
+import { IQ3_S } from './iq3-s.js';
+import { IQ3_XXS } from './iq3-xxs.js';
 import { IQ4_NL } from './iq4-nl.js';
 import { IQ4_XS } from './iq4-xs.js';
 import { MXFP4 } from './mxfp4.js';
@@ -37,6 +44,13 @@ export const BLOCK_TYPES = {
   Q4_K,
   Q5_K,
   Q6_K,
+  IQ1_S,
+  IQ1_M,
+  IQ2_XXS,
+  IQ2_XS,
+  IQ2_S,
+  IQ3_XXS,
+  IQ3_S,
   IQ4_NL,
   IQ4_XS,
   TQ1_0,

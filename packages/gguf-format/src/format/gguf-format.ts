@@ -104,7 +104,7 @@ function storedType(planned: PlannedTensor) {
   if (columns % type.blockSize !== 0)
     throw new CalibrantError(
       'SHAPE_MISMATCH',
-      `Tensor "${planned.name}" has rows of ${columns} elements, which ${type.name} blocks of ${type.blockSize} do not divide; ${typeForRow(type.name, columns)} would fit.`,
+      `Tensor "${planned.name}" has rows of ${columns} elements, which ${type.name} blocks of ${type.blockSize} do not divide; ${typeForRow(type.name as BlockTypeName, columns)} would fit.`,
       { tensor: planned.name },
     );
   return type;

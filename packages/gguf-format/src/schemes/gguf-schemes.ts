@@ -1,8 +1,8 @@
-import { CalibrantError, defineScheme, type Scheme } from '@calibrant/core';
+import { defineScheme, type Scheme } from '@calibrant/core';
 import { z } from 'zod';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { assignTypes, type TypeChoices } from './assign-types.js';
-import type { Mixture, TypeName } from './mixture.js';
+import type { Mixture } from './mixture.js';
 import { MIXTURES } from './mixtures.js';
 import { needsImportance } from './needs-importance.js';
 import { schemeOf } from './tensor-types.js';
@@ -38,22 +38,12 @@ function scheme<Options extends TypeChoices>(mixture: Mixture, options: z.ZodTyp
       const types = assignTypes(tensors, facts, mixture, { ...chosen, ...always });
       return new Map(
         tensors.map((tensor) => {
-          const type = known(types.get(tensor.name), name, tensor.name);
+          const type = types.get(tensor.name);
           return [tensor.name, type && schemeOf(type, needsImportance(mixture, tensor.name, type))];
         }),
       );
     },
   });
-}
-
-/** @throws CalibrantError `UNSUPPORTED` for a type of ggml that this package does not encode. */
-function known(type: TypeName | undefined, scheme: string, tensor: string): BlockTypeName | undefined {
-  if (type === undefined || type in BLOCK_TYPES) return type as BlockTypeName | undefined;
-  throw new CalibrantError(
-    'UNSUPPORTED',
-    `${scheme} gives tensor "${tensor}" the type ${type}, which cannot be encoded here. Known: ${Object.keys(BLOCK_TYPES).join(', ')}.`,
-    { tensor },
-  );
 }
 
 /** One type for all matrices. */

@@ -1,7 +1,8 @@
+import type { BlockTypeName } from '../blocks/block-types.js';
 import type { Role } from './roles.js';
 
 /** ggml's name of a tensor type. */
-export type TypeName = string;
+export type TypeName = BlockTypeName;
 
 /** What a rule may decide by. */
 export interface Place {

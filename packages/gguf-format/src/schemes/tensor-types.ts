@@ -13,7 +13,7 @@ const FLOATS: Readonly<Record<string, FloatScheme>> = {
 
 /** The grid of a GGUF type. */
 export function schemeOf(name: BlockTypeName, needsImportance = false): TensorScheme {
-  const { blockSize, blockBytes, encode, decode } = BLOCK_TYPES[name];
+  const { blockSize, blockBytes, encode, decode, ...type } = BLOCK_TYPES[name];
   const grid = blockGrid(name);
   const integers = blockIntegers(name);
   const block: BlockScheme = {
@@ -21,7 +21,7 @@ export function schemeOf(name: BlockTypeName, needsImportance = false): TensorSc
     type: name,
     blockSize,
     blockBytes,
-    needsImportance,
+    needsImportance: needsImportance || type.needsImportance,
     encode,
     decode,
     ...(grid ? { grid } : {}),
