@@ -102,9 +102,11 @@ const DISTANCES: usize = memory.data(2048, 16);
 const STARTS: usize = memory.data(4 * 200, 16);
 
 /** The list of points near the levels of a key that is no point (`nearby` in src/codebooks/codebook.ts). */
-export function nearby(book: Codebook, key: i32): usize {
-  const entry = load<i32>(book.map + key * 4);
-  if (entry < 0) return SPACE - entry;
+export function nearby(book: Codebook, key: i32, entry: i32): usize {
+  return entry < 0 ? SPACE - entry : makeList(book, key);
+}
+
+function makeList(book: Codebook, key: i32): usize {
   let vector: i64 = 0;
   for (let i = 0, rest = key; i < book.size; i++, rest /= book.radix) vector |= (<i64>(rest % book.radix)) << (8 * i);
   const levels = i64x2.splat(vector);

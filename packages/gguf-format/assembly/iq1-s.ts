@@ -73,27 +73,34 @@ function searchSplit(x: usize, w: usize): bool {
     store<f32>(SUM_W + place * 4, sumW, 4);
   }
   for (let i = 33; i < 36; i++) store<f32>(SUM_W + i * 4, NaN);
+  // The values of the levels: −⅞, ⅛ and 1⅛, or −1⅛, −⅛ and ⅞.
+  const eighth = f32x4.splat(0.125);
+  const small = f32x4.splat(0.875);
+  const large = f32x4.splat(1.125);
   const allX = f32x4.splat(sumX);
   const allW = f32x4.splat(sumW);
-  const zero = f32x4.splat(0);
   beginSplits();
   for (let low = 0; low <= 32; low++) {
     const lowX = f32x4.splat(load<f32>(SUM_X + low * 4));
     const lowW = f32x4.splat(load<f32>(SUM_W + low * 4));
+    const lowUpX = f32x4.neg(f32x4.mul(lowX, small));
+    const lowUpW = f32x4.mul(f32x4.mul(lowW, small), small);
+    const lowDownX = f32x4.neg(f32x4.mul(lowX, large));
+    const lowDownW = f32x4.mul(f32x4.mul(lowW, large), large);
     for (let high = low; high <= 32; high += 4) {
       const x = v128.load(SUM_X + high * 4);
       const w = v128.load(SUM_W + high * 4);
-      const middleX = f32x4.sub(x, lowX);
-      const middleW = f32x4.sub(w, lowW);
+      const middleX = f32x4.mul(f32x4.sub(x, lowX), eighth);
+      const middleW = f32x4.mul(f32x4.mul(f32x4.sub(w, lowW), eighth), eighth);
       const restX = f32x4.sub(allX, x);
       const restW = f32x4.sub(allW, w);
-      const upXq = linear(lowX, middleX, restX, -0.875, 0.125, 1.125);
-      const upQq = square(lowW, middleW, restW, -0.875, 0.125, 1.125);
-      const downXq = linear(lowX, middleX, restX, -1.125, -0.125, 0.875);
-      const downQq = square(lowW, middleW, restW, -1.125, -0.125, 0.875);
+      const upXq = f32x4.add(f32x4.add(lowUpX, middleX), f32x4.mul(restX, large));
+      const upQq = f32x4.add(f32x4.add(lowUpW, middleW), f32x4.mul(f32x4.mul(restW, large), large));
+      const downXq = f32x4.add(f32x4.sub(lowDownX, middleX), f32x4.mul(restX, small));
+      const downQq = f32x4.add(f32x4.add(lowDownW, middleW), f32x4.mul(f32x4.mul(restW, small), small));
       const least = f32x4.splat(best);
-      const up = v128.and(f32x4.gt(upQq, zero), f32x4.gt(f32x4.mul(upXq, upXq), f32x4.mul(least, upQq)));
-      const down = v128.and(f32x4.gt(downQq, zero), f32x4.gt(f32x4.mul(downXq, downXq), f32x4.mul(least, downQq)));
+      const up = f32x4.gt(f32x4.mul(upXq, upXq), f32x4.mul(least, upQq));
+      const down = f32x4.gt(f32x4.mul(downXq, downXq), f32x4.mul(least, downQq));
       if (!v128.any_true(v128.or(up, down))) continue;
       v128.store(SUMS, upXq);
       v128.store(SUMS, upQq, 16);
@@ -107,15 +114,6 @@ function searchSplit(x: usize, w: usize): bool {
     }
   }
   return takeSplit(32);
-}
-
-function linear(a: v128, b: v128, c: v128, low: f32, middle: f32, high: f32): v128 {
-  const ab = f32x4.add(f32x4.mul(a, f32x4.splat(low)), f32x4.mul(b, f32x4.splat(middle)));
-  return f32x4.add(ab, f32x4.mul(c, f32x4.splat(high)));
-}
-
-function square(a: v128, b: v128, c: v128, low: f32, middle: f32, high: f32): v128 {
-  return linear(f32x4.mul(a, f32x4.splat(low)), f32x4.mul(b, f32x4.splat(middle)), f32x4.mul(c, f32x4.splat(high)), low, middle, high);
 }
 
 export function decodeIQ1_S(rows: i32, blocks: usize, x: usize, columns: i32): void {

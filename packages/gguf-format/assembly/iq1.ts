@@ -1,5 +1,5 @@
 import { Codebook } from './codebook';
-import { onGrid, pointOfEight } from './nearest-point';
+import { keyOfEight, nearestPoint, onGrid } from './nearest-point';
 
 /** Orders and results of the searches of IQ1: what {@link sortAscending} gives, levels of the best split. */
 export const ORDER: usize = memory.data(32, 16);
@@ -47,15 +47,13 @@ export function takeSplit(n: i32): bool {
 export function sortAscending(x: usize, n: i32): void {
   for (let i = 0; i < n; i++) {
     const value = f32x4.splat(load<f32>(x + i * 4));
-    const own = i32x4.splat(i);
-    let index = i32x4(0, 1, 2, 3);
+    const own = (i & ~3) * 4;
     let before = i32x4.splat(0);
-    for (let j = 0; j < n * 4; j += 16) {
-      const other = v128.load(x + j);
-      const earlier = v128.and(f32x4.eq(other, value), i32x4.lt_s(index, own));
-      before = i32x4.sub(before, v128.or(f32x4.lt(other, value), earlier));
-      index = i32x4.add(index, i32x4.splat(4));
-    }
+    for (let j = 0; j < own; j += 16) before = i32x4.sub(before, f32x4.le(v128.load(x + j), value));
+    const near = v128.load(x + own);
+    const earlier = v128.and(f32x4.eq(near, value), i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(i & 3)));
+    before = i32x4.sub(before, v128.or(f32x4.lt(near, value), earlier));
+    for (let j = own + 16; j < n * 4; j += 16) before = i32x4.sub(before, f32x4.lt(v128.load(x + j), value));
     const pairs = i32x4.add(before, v128.shuffle<i32>(before, before, 2, 3, 0, 1));
     store<u8>(ORDER + i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1), i);
   }
@@ -70,8 +68,8 @@ export function valuesOf(book: Codebook, shift: i32, second: bool): usize {
 export function snapSplit(book: Codebook, x: usize, w: usize, n: i32): f32 {
   let moved = false;
   for (let i = 0; i < n; i += 8) {
-    const levels = i16x8.extend_low_i8x16_u(v128.load64_zero(LEVELS + i));
-    const point = pointOfEight(book, levels, x + i * 4, w + i * 4, splitScale, valuesOf(book, splitShift, i >= n >> 1));
+    const key = keyOfEight(i16x8.extend_low_i8x16_u(v128.load64_zero(LEVELS + i)));
+    const point = nearestPoint(book, key, x + i * 4, w + i * 4, splitScale, valuesOf(book, splitShift, i >= n >> 1));
     store<u16>(POINTS + (i >> 2), point);
     if (!onGrid) moved = true;
   }

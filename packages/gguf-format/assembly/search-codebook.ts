@@ -1,5 +1,5 @@
 import { Codebook } from './codebook';
-import { onGrid, snapEight, snapFour } from './nearest-point';
+import { addLanes, nearestPoint, onGrid, storeKeys } from './nearest-point';
 import { searchPositive } from './search-positive';
 
 /** Which vectors are rounded anew with the best scale: all, those that were no points, or all when any was none. */
@@ -10,11 +10,17 @@ export const ALL_IF_ANY: i32 = 2;
 const MAGNITUDES: usize = memory.data(128, 16);
 const ROOTS: usize = memory.data(128, 16);
 const CODES: usize = memory.data(32, 16);
+/** Keys of up to eight groups. */
+const KEYS: usize = memory.data(32, 16);
 /** `w x` of each element. */
 const WX: usize = memory.data(128, 16);
-/** Places of up to eight points: of the trial, and the result. */
-const TRIED: usize = memory.data(16, 16);
+/** Places of up to eight points: of four trials, and the result. */
+const TRIED: usize = memory.data(64, 16);
 export const FOUND: usize = memory.data(16, 16);
+/** `Σ w x q` and `Σ w q²` of four trials. */
+const SUMS: usize = memory.data(32, 16);
+/** Which groups of each trial have been points from the start. */
+const MASKS: usize = memory.data(4, 16);
 /** Result: bits of minus signs, a byte for eight elements. */
 export const SIGNS: usize = memory.data(4, 16);
 
@@ -59,22 +65,32 @@ export function searchCodebook(
   v128.store(FOUND, i64x2.splat(0));
   let points = again == OFF_GRID ? everyGroup : 0;
   let best: f32 = 0;
-  for (let trial = -trials; trial <= trials; trial++) {
-    const inverse: f32 = (top + <f32>trial * step) / reach;
-    const tried = snapGroups(book, groups, 0, inverse, <f32>1 / inverse, TRIED);
-    const sums = fit(book, groups, TRIED, w);
-    const sumXq = f32x4.extract_lane(sums, 0);
-    const sumQq = f32x4.extract_lane(sums, 1);
-    if (!(sumQq > 0 && sumXq * sumXq > best * sumQq)) continue;
-    scale = sumXq / sumQq;
-    best = scale * sumXq;
-    points = tried;
-    v128.store(FOUND, v128.load(TRIED));
+  for (let trial = -trials; trial <= trials; trial += 4) {
+    for (let lane = 0; lane < 4; lane++) {
+      const places = TRIED + lane * 16;
+      if (trial + lane > trials) {
+        v128.store(places, v128.load(places - 16));
+        continue;
+      }
+      const inverse: f32 = (top + <f32>(trial + lane) * step) / reach;
+      store<u8>(MASKS + lane, snapGroups(book, groups, 0, inverse, <f32>1 / inverse, places));
+    }
+    fitFour(book, groups, w);
+    for (let lane = 0; lane < 4 && trial + lane <= trials; lane++) {
+      const sumXq = load<f32>(SUMS + lane * 4);
+      const sumQq = load<f32>(SUMS + lane * 4, 16);
+      if (!(sumQq > 0 && sumXq * sumXq > best * sumQq)) continue;
+      scale = sumXq / sumQq;
+      best = scale * sumXq;
+      points = load<u8>(MASKS + lane);
+      v128.store(FOUND, v128.load(TRIED + lane * 16));
+    }
   }
   if (scale > 0 && (again == ALL || points != everyGroup)) {
     snapGroups(book, groups, again == OFF_GRID ? points : 0, <f32>1 / scale, scale, FOUND);
-    const sums = fit(book, groups, FOUND, w);
-    if (f32x4.extract_lane(sums, 1) > 0) scale = f32x4.extract_lane(sums, 0) / f32x4.extract_lane(sums, 1);
+    v128.store(TRIED, v128.load(FOUND));
+    fitFour(book, groups, w);
+    if (load<f32>(SUMS, 16) > 0) scale = load<f32>(SUMS) / load<f32>(SUMS, 16);
   }
   if (scale != scale) return -1;
   if (scale < 0) store<u32>(SIGNS, ~load<u32>(SIGNS));
@@ -110,32 +126,46 @@ function splitSigns(x: usize, w: usize, even: bool, to: usize): i32 {
 /** Rounds the groups that are not in `keep` to points; returns which have been points from the start, and those of `keep`. */
 function snapGroups(book: Codebook, groups: i32, keep: i32, inverse: f32, scale: f32, places: usize): i32 {
   let points = keep;
-  const bytes: usize = book.size * 4;
+  const bytes = book.size * 4;
+  storeKeys(book, MAGNITUDES, groups * book.size, inverse, KEYS);
   for (let group = 0; group < groups; group++) {
     if ((keep >> group) & 1) continue;
-    const x = MAGNITUDES + group * bytes;
-    const w = ROOTS + group * bytes;
-    store<u16>(places + group * 2, bytes == 32 ? snapEight(book, x, w, inverse, scale) : snapFour(book, x, w, inverse, scale));
+    const key = load<i32>(KEYS + group * 4);
+    const point = nearestPoint(book, key, MAGNITUDES + group * bytes, ROOTS + group * bytes, scale, book.values);
+    store<u16>(places + group * 2, point);
     if (onGrid) points |= 1 << group;
   }
   return points;
 }
 
-/** `Σ w x q` and `Σ w q²` in the first two lanes, each in the order of the elements. */
-function fit(book: Codebook, groups: i32, places: usize, w: usize): v128 {
-  let sums = f32x4.splat(0);
+/** {@link SUMS} of the four trials, each in the order of the elements. */
+function fitFour(book: Codebook, groups: i32, w: usize): void {
+  let sumXq = f32x4.splat(0);
+  let sumQq = f32x4.splat(0);
   const bytes: usize = book.size * 4;
   for (let group = 0, start: usize = 0; group < groups; group++, start += bytes) {
-    const values = book.values + load<u16>(places + group * 2);
+    const places = TRIED + group * 2;
+    const a = book.values + load<u16>(places);
+    const b = book.values + load<u16>(places, 16);
+    const c = book.values + load<u16>(places, 32);
+    const d = book.values + load<u16>(places, 48);
     for (let i: usize = 0; i < bytes; i += 16) {
-      const q = v128.load(values + i);
-      const wxq = f32x4.mul(v128.load(WX + start + i), q);
-      const wqq = f32x4.mul(f32x4.mul(v128.load(w + start + i), q), q);
-      const low = v128.shuffle<f32>(wxq, wqq, 0, 4, 1, 5);
-      const high = v128.shuffle<f32>(wxq, wqq, 2, 6, 3, 7);
-      sums = f32x4.add(f32x4.add(sums, low), v128.shuffle<f32>(low, low, 2, 3, 0, 1));
-      sums = f32x4.add(f32x4.add(sums, high), v128.shuffle<f32>(high, high, 2, 3, 0, 1));
+      const qa = v128.load(a + i);
+      const qb = v128.load(b + i);
+      const qc = v128.load(c + i);
+      const qd = v128.load(d + i);
+      const wx = v128.load(WX + start + i);
+      const weights = v128.load(w + start + i);
+      sumXq = addLanes(sumXq, f32x4.mul(wx, qa), f32x4.mul(wx, qb), f32x4.mul(wx, qc), f32x4.mul(wx, qd));
+      sumQq = addLanes(
+        sumQq,
+        f32x4.mul(f32x4.mul(weights, qa), qa),
+        f32x4.mul(f32x4.mul(weights, qb), qb),
+        f32x4.mul(f32x4.mul(weights, qc), qc),
+        f32x4.mul(f32x4.mul(weights, qd), qd),
+      );
     }
   }
-  return sums;
+  v128.store(SUMS, sumXq);
+  v128.store(SUMS, sumQq, 16);
 }
