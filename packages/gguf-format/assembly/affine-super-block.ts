@@ -14,8 +14,8 @@ const BASES: usize = memory.data(32, 16);
 
 /** Results of {@link encodeAffineSuperBlock}: 256 codes, a byte each, the 12 bytes of six-bit scales and minima, and the halves d and dmin. */
 export const CODES: usize = memory.data(256, 16);
-const SCALES: usize = memory.data(8, 16);
-const MINS: usize = memory.data(8, 16);
+export const SCALES: usize = memory.data(8, 16);
+export const MINS: usize = memory.data(8, 16);
 export const PAIRS: usize = memory.data(12, 16);
 export const FACTORS: usize = memory.data(4, 16);
 
@@ -112,7 +112,7 @@ function roundSubBlock(x: usize, j: i32, d: f32, dmin: f32, levels: i32): void {
 }
 
 /** Packs the 8 pairs of six-bit numbers into 12 bytes; see src/blocks/six-bit-pairs.ts. */
-function packPairs(to: usize): void {
+export function packPairs(to: usize): void {
   const scalesLow = load<u32>(SCALES);
   const scalesHigh = load<u32>(SCALES, 4);
   const minsLow = load<u32>(MINS);

@@ -23,6 +23,7 @@ export { decodeQ5_1, encodeQ5_1 } from './q5-1';
 export { decodeQ5_K, encodeQ5_K } from './q5-k';
 export { decodeQ6_K, encodeQ6_K } from './q6-k';
 export { decodeQ8_0, encodeQ8_0 } from './q8-0';
+export * from './refined';
 export { decodeTQ1_0, encodeTQ1_0 } from './tq1-0';
 export { decodeTQ2_0, encodeTQ2_0 } from './tq2-0';
 

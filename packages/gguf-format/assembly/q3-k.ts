@@ -17,8 +17,8 @@ const SUB_SCALES: usize = memory.data(64, 16);
 const SUB_WEIGHTS: usize = memory.data(64, 16);
 const INVERSES: usize = memory.data(64, 16);
 /** Six-bit scales, a byte each. */
-const SIX_BITS: usize = memory.data(16, 16);
-const CODES: usize = memory.data(256, 16);
+export const SIX_BITS: usize = memory.data(16, 16);
+export const CODES: usize = memory.data(256, 16);
 
 export function encodeQ3_K(rows: i32, x: usize, importance: usize, blocks: usize, columns: i32): void {
   for (let row = 0; row < rows; row++)
@@ -102,6 +102,11 @@ function roundAndPack(x: usize, searched: bool, block: usize): void {
       else if (searched) storeBytes(CODES + j * 16 + i, symmetricCodes(value, inverse, 4));
     }
   }
+  pack(block);
+}
+
+/** Writes {@link SIX_BITS} and {@link CODES}. */
+export function pack(block: usize): void {
   for (let l = 0; l < 32; l += 16) {
     let bits = i8x16.splat(0);
     for (let j = 0; j < 8; j++) bits = v128.or(bits, i8x16.shl(i8x16.shr_u(v128.load(CODES + j * 32 + l), 2), j));
@@ -119,7 +124,7 @@ function roundAndPack(x: usize, searched: bool, block: usize): void {
 }
 
 /** Sixteen six-bit scales of a block. */
-function unpackScales(from: usize): v128 {
+export function unpackScales(from: usize): v128 {
   const nibbles = v128.load64_zero(from);
   const low = v128.and(v128.shuffle<u64>(nibbles, i8x16.shr_u(nibbles, 4), 0, 2), i8x16.splat(15));
   const tops = load<u32>(from, 8);

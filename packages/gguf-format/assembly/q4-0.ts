@@ -3,7 +3,8 @@ import { CODES, roundBlock, rowSigma, searchBlocks, searchedBlock } from './plai
 
 const BYTES: i32 = 18;
 
-function storeBlock(scale: f32, blocks: usize): void {
+/** Writes the scale and the 32 codes of plain-symmetric. */
+export function storeBlock(scale: f32, blocks: usize): void {
   store<u16>(blocks, toHalf(scale));
   v128.store(blocks + 2, v128.or(v128.load(CODES), i8x16.shl(v128.load(CODES, 16), 4)));
 }

@@ -5,7 +5,8 @@ import { affine16 } from './q4-k';
 
 const BYTES: i32 = 20;
 
-function storeBlock(blocks: usize): void {
+/** Writes scale, minimum and the 32 codes of plain-affine. */
+export function storeBlock(scale: f32, minimum: f32, blocks: usize): void {
   store<u16>(blocks, toHalf(scale));
   store<u16>(blocks, toHalf(minimum), 2);
   v128.store(blocks + 4, v128.or(v128.load(CODES), i8x16.shl(v128.load(CODES, 16), 4)));
@@ -15,7 +16,7 @@ export function encodeQ4_1(rows: i32, x: usize, importance: usize, blocks: usize
   if (!importance) {
     for (let block = 0; block < (rows * columns) / 32; block++, x += 128, blocks += BYTES) {
       roundBlock(x, 15);
-      storeBlock(blocks);
+      storeBlock(scale, minimum, blocks);
     }
     return;
   }
@@ -26,7 +27,7 @@ export function encodeQ4_1(rows: i32, x: usize, importance: usize, blocks: usize
       searchBlocks(x, importance + column * 4, sigma2, count, 15);
       for (let j = 0; j < count; j++, x += 128, blocks += BYTES) {
         searchedBlock(x, j, 15);
-        storeBlock(blocks);
+        storeBlock(scale, minimum, blocks);
       }
     }
   }

@@ -10,12 +10,17 @@ export function encodeQ4_K(rows: i32, x: usize, importance: usize, blocks: usize
       store<u32>(blocks, load<u32>(FACTORS));
       store<u64>(blocks + 4, load<u64>(PAIRS));
       store<u32>(blocks + 4, load<u32>(PAIRS, 8), 8);
-      for (let chunk = 0; chunk < 4; chunk++)
-        for (let l = 0; l < 32; l += 16) {
-          const low = v128.load(CODES + chunk * 64 + l);
-          const high = v128.load(CODES + chunk * 64 + l, 32);
-          v128.store(blocks + 16 + chunk * 32 + l, v128.or(low, i8x16.shl(high, 4)));
-        }
+      packNibblePlanes(CODES, blocks + 16);
+    }
+}
+
+/** 256 four-bit codes, a byte each, to 128 bytes. */
+export function packNibblePlanes(codes: usize, to: usize): void {
+  for (let chunk = 0; chunk < 4; chunk++)
+    for (let l = 0; l < 32; l += 16) {
+      const low = v128.load(codes + chunk * 64 + l);
+      const high = v128.load(codes + chunk * 64 + l, 32);
+      v128.store(to + chunk * 32 + l, v128.or(low, i8x16.shl(high, 4)));
     }
 }
 

@@ -4,7 +4,8 @@ import { store16 } from './q4-0';
 
 const BYTES: i32 = 22;
 
-function storeBlock(scale: f32, blocks: usize): void {
+/** Writes the scale and the 32 codes of plain-symmetric. */
+export function storeBlock(scale: f32, blocks: usize): void {
   const low = v128.load(CODES);
   const high = v128.load(CODES, 16);
   const nibble = i8x16.splat(15);

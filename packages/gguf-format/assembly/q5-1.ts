@@ -6,7 +6,8 @@ import { fifthBits } from './q5-0';
 
 const BYTES: i32 = 24;
 
-function storeBlock(blocks: usize): void {
+/** Writes scale, minimum and the 32 codes of plain-affine. */
+export function storeBlock(scale: f32, minimum: f32, blocks: usize): void {
   const low = v128.load(CODES);
   const high = v128.load(CODES, 16);
   const nibble = i8x16.splat(15);
@@ -21,7 +22,7 @@ export function encodeQ5_1(rows: i32, x: usize, importance: usize, blocks: usize
   if (!importance) {
     for (let block = 0; block < (rows * columns) / 32; block++, x += 128, blocks += BYTES) {
       roundBlock(x, 31);
-      storeBlock(blocks);
+      storeBlock(scale, minimum, blocks);
     }
     return;
   }
@@ -32,7 +33,7 @@ export function encodeQ5_1(rows: i32, x: usize, importance: usize, blocks: usize
       searchBlocks(x, importance + column * 4, sigma2, count, 31);
       for (let j = 0; j < count; j++, x += 128, blocks += BYTES) {
         searchedBlock(x, j, 31);
-        storeBlock(blocks);
+        storeBlock(scale, minimum, blocks);
       }
     }
   }

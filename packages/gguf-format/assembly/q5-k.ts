@@ -7,25 +7,30 @@ const HIGH: i32 = 16;
 const LOW: i32 = 48;
 
 export function encodeQ5_K(rows: i32, x: usize, importance: usize, blocks: usize, columns: i32): void {
-  const nibble = i8x16.splat(15);
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column += 256, x += 1024, blocks += BYTES) {
       encodeAffineSuperBlock(x, importance ? importance + column * 4 : 0, 31, -0.5, 0.1, 15);
       store<u32>(blocks, load<u32>(FACTORS));
       store<u64>(blocks + 4, load<u64>(PAIRS));
       store<u32>(blocks + 4, load<u32>(PAIRS, 8), 8);
-      for (let l = 0; l < 32; l += 16) {
-        let high = i8x16.splat(0);
-        for (let chunk = 0; chunk < 4; chunk++) {
-          const a = v128.load(CODES + chunk * 64 + l);
-          const b = v128.load(CODES + chunk * 64 + l, 32);
-          v128.store(blocks + LOW + chunk * 32 + l, v128.or(v128.and(a, nibble), i8x16.shl(b, 4)));
-          const pair = v128.or(i8x16.shr_u(a, 4), i8x16.shl(i8x16.shr_u(b, 4), 1));
-          high = v128.or(high, i8x16.shl(pair, 2 * chunk));
-        }
-        v128.store(blocks + HIGH + l, high);
-      }
+      pack(CODES, blocks);
     }
+}
+
+/** Writes 256 codes, a byte each. */
+export function pack(codes: usize, block: usize): void {
+  const nibble = i8x16.splat(15);
+  for (let l = 0; l < 32; l += 16) {
+    let high = i8x16.splat(0);
+    for (let chunk = 0; chunk < 4; chunk++) {
+      const a = v128.load(codes + chunk * 64 + l);
+      const b = v128.load(codes + chunk * 64 + l, 32);
+      v128.store(block + LOW + chunk * 32 + l, v128.or(v128.and(a, nibble), i8x16.shl(b, 4)));
+      const pair = v128.or(i8x16.shr_u(a, 4), i8x16.shl(i8x16.shr_u(b, 4), 1));
+      high = v128.or(high, i8x16.shl(pair, 2 * chunk));
+    }
+    v128.store(block + HIGH + l, high);
+  }
 }
 
 export function decodeQ5_K(rows: i32, blocks: usize, x: usize, columns: i32): void {

@@ -57,7 +57,12 @@ function encodeBlock(x: usize, importance: usize, block: usize): void {
     store<i8>(block + SCALES + j, scale);
     roundSubBlock(x + j * 64, j, fromHalf(half) * <f32>(<i8>scale));
   }
-  for (let h = 0; h < 2; h++) packHalf(CODES + h * 128, block + h * 64, block + QH + h * 32);
+  pack(CODES, block);
+}
+
+/** Writes 256 codes, a byte each. */
+export function pack(codes: usize, block: usize): void {
+  for (let h = 0; h < 2; h++) packHalf(codes + h * 128, block + h * 64, block + QH + h * 32);
 }
 
 /** Codes against what the decoder will read; where its step is zero, those of the search. */

@@ -16,7 +16,7 @@ export { type GgufModel, type GgufModelTensor, type GgufPart, readGgufModel } fr
 export { type GgufFormatOptions, ggufFormat } from './format/gguf-format.js';
 export { imatrixFiles } from './imatrix/imatrix-files.js';
 export { ggufSchemes } from './schemes/gguf-schemes.js';
-export { schemeOf as blockScheme } from './schemes/tensor-types.js';
+export { type SchemeChoices, type Search, schemeOf as blockScheme } from './schemes/tensor-types.js';
 export type { WrittenGguf } from './tools/copy-model.js';
 export { diffGguf, type GgufDifference, type TensorDifference, type ValueDifference } from './tools/diff.js';
 export type { MetadataDifference } from './tools/diff-metadata.js';

@@ -1,8 +1,9 @@
 import { CalibrantError, type RecipeInput } from '@calibrant/core';
 
-/** Options of `calibrant quantize` under the names that llama-quantize gives them. */
+/** Options of `calibrant quantize` for GGUF, under the names that llama-quantize gives them where it has them. */
 export interface GgufOptions {
   readonly pure?: boolean;
+  readonly search?: string;
   /** `--no-fallback`. */
   readonly fallback?: boolean;
   readonly outputTensorType?: string;
@@ -18,9 +19,10 @@ export interface GgufOptions {
 
 /** Options of a GGUF scheme; undefined when none is given. */
 export function schemeOptions(options: GgufOptions, targeted: boolean): Record<string, unknown> | undefined {
-  const { pure, fallback, outputTensorType, tokenEmbeddingType, tensorType } = options;
+  const { pure, search, fallback, outputTensorType, tokenEmbeddingType, tensorType } = options;
   const found = {
     ...(pure ? { pure } : {}),
+    ...(search === undefined ? {} : { search }),
     ...(fallback === false ? { noFallback: true } : {}),
     ...(outputTensorType ? { outputTensorType: outputTensorType.toUpperCase() } : {}),
     ...(tokenEmbeddingType ? { tokenEmbeddingType: tokenEmbeddingType.toUpperCase() } : {}),

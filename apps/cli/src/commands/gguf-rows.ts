@@ -8,8 +8,9 @@ import {
   encodeRawRows,
   type RawRowsOptions,
   readImportance,
+  type Search,
 } from '@calibrant/gguf-format';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { formatBytes, formatCount } from '../output/format.js';
 import { addCommonOptions, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
@@ -19,6 +20,7 @@ interface RowsOptions extends CommonOptions {
   readonly type: string;
   readonly columns: number;
   readonly imatrix?: string;
+  readonly search?: Search;
   readonly force?: boolean;
 }
 
@@ -31,11 +33,15 @@ export function addEncode(parent: Command): void {
     .description('encode rows of raw little-endian float32 into the blocks of a GGUF type')
     .argument('<in>', 'float32 values, row after row')
     .argument('<out>', 'the blocks, row after row')
-    .option('--imatrix <file>', 'importance: one float32 per column');
+    .option('--imatrix <file>', 'importance: one float32 per column')
+    .addOption(
+      new Option('--search <how>', 'ggml for the bytes of ggml, refined for less error in the same bytes').choices(['ggml', 'refined']),
+    );
   addRowsOptions(command).action((from: string, to: string, options: RowsOptions) =>
     convertRows(from, to, options, { inBytes: (_type, columns) => 4 * columns, outBytes: encodedRowBytes }, async (source, sink, run) => {
       const importance = options.imatrix === undefined ? undefined : await readImportance(await openSource(options.imatrix), run.columns);
-      return encodeRawRows(source, sink, { ...run, ...(importance ? { importance } : {}) });
+      const { search } = options;
+      return encodeRawRows(source, sink, { ...run, ...(importance ? { importance } : {}), ...(search ? { search } : {}) });
     }),
   );
 }

@@ -54,6 +54,12 @@ export function addQuantize(program: Command): Command {
     .option('--output-tensor-type <type>', 'GGUF type of the output projection')
     .option('--token-embedding-type <type>', 'GGUF type of the embedding')
     .option('--pure', 'one GGUF type for all matrices, without the rules of a mixture')
+    .addOption(
+      new Option(
+        '--search <how>',
+        'how GGUF blocks are searched: ggml for the bytes of ggml, refined for less error in the same bytes',
+      ).choices(['ggml', 'refined']),
+    )
     .option('--no-fallback', 'refuse rows that the GGUF type does not divide, instead of taking another type')
     .option('--override-kv <key=type:value>', 'GGUF metadata to add or replace, such as general.license=str:mit; may be repeated', collect)
     .option('--pre <name>', "llama.cpp's name of the tokenizer's pre-tokenizer, where it is not recognized")

@@ -17,23 +17,27 @@ export interface BlockType {
   readonly decode: BlockScheme['decode'];
 }
 
-export interface BlockTypeDefinition extends Pick<BlockType, 'name' | 'id' | 'blockSize' | 'blockBytes'> {
+export interface EncoderDefinition extends Pick<BlockType, 'name' | 'blockSize' | 'blockBytes'> {
   readonly needsImportance?: boolean;
   /** Encodes one row. Every operation rounds to f32, in ggml's order. */
   readonly encodeRow: (x: Float32Array, importance: Float32Array | undefined, out: Uint8Array) => void;
-  readonly decodeRow: (bytes: Uint8Array, out: Float32Array) => void;
   /** The exports `encode<suffix>` and `decode<suffix>` of the WebAssembly module. */
   readonly wasmSuffix: string;
+}
+
+export interface BlockTypeDefinition extends EncoderDefinition {
+  readonly id: number;
+  readonly decodeRow: (bytes: Uint8Array, out: Float32Array) => void;
 }
 
 /** Elements of one unit of work: enough to hide the cost of handing it to a worker. */
 const CHUNK_ELEMENTS = 65536;
 const chunkRows = (columns: number): number => Math.max(1, Math.floor(CHUNK_ELEMENTS / Math.max(1, columns)));
 
-/** Makes a block type with its two kernels. */
-export function defineBlockType(definition: BlockTypeDefinition): BlockType {
-  const { name, id, blockSize, blockBytes, needsImportance = false, encodeRow, decodeRow, wasmSuffix } = definition;
-  const encode: BlockType['encode'] = defineKernel({
+/** Makes the kernel of an encoder. */
+export function defineEncoder(definition: EncoderDefinition): BlockType['encode'] {
+  const { name, blockSize, blockBytes, needsImportance, encodeRow, wasmSuffix } = definition;
+  return defineKernel({
     name: `gguf.encode${wasmSuffix}`,
     inputs: { x: { role: 'rows' }, importance: { role: 'whole', optional: true } },
     outputs: { blocks: { role: 'rows' } },
@@ -70,6 +74,12 @@ export function defineBlockType(definition: BlockTypeDefinition): BlockType {
     },
     wasm: { module: wasmModule, function: `encode${wasmSuffix}`, scalars: ({ x }) => [x?.shape[1] ?? 0] },
   });
+}
+
+/** Makes a block type with its two kernels. */
+export function defineBlockType(definition: BlockTypeDefinition): BlockType {
+  const { name, id, blockSize, blockBytes, needsImportance = false, decodeRow, wasmSuffix } = definition;
+  const encode = defineEncoder(definition);
   const decode: BlockType['decode'] = defineKernel({
     name: `gguf.decode${wasmSuffix}`,
     inputs: { blocks: { role: 'rows' } },

@@ -4,10 +4,11 @@ import { blockOf, compareTensorNames } from '../models/tensor-names.js';
 import type { Mixture, TypeName } from './mixture.js';
 import { type ModelShape, modelShape } from './model-shape.js';
 import { type Role, roleOf } from './roles.js';
-import { blockSizeOf, isQuantizable, typeForRow } from './tensor-types.js';
+import { blockSizeOf, isQuantizable, type Search, typeForRow } from './tensor-types.js';
 
 /** What a person may say beside the mixture. */
 export interface TypeChoices {
+  readonly search?: Search | undefined;
   readonly pure?: boolean | undefined;
   readonly noFallback?: boolean | undefined;
   readonly outputTensorType?: BlockTypeName | undefined;

@@ -5,10 +5,14 @@ import { assignTypes, type TypeChoices } from './assign-types.js';
 import type { Mixture } from './mixture.js';
 import { MIXTURES } from './mixtures.js';
 import { needsImportance } from './needs-importance.js';
-import { schemeOf } from './tensor-types.js';
+import { SEARCHES, schemeOf } from './tensor-types.js';
 
 const typeName = z.enum(Object.keys(BLOCK_TYPES) as [BlockTypeName, ...BlockTypeName[]]);
 const choices = {
+  search: z
+    .enum(SEARCHES)
+    .default('ggml')
+    .describe('How blocks are searched: ggml for the bytes of ggml, refined for a longer search with less error in the same bytes'),
   noFallback: z
     .boolean()
     .default(false)
@@ -39,7 +43,10 @@ function scheme<Options extends TypeChoices>(mixture: Mixture, options: z.ZodTyp
       return new Map(
         tensors.map((tensor) => {
           const type = types.get(tensor.name);
-          return [tensor.name, type && schemeOf(type, needsImportance(mixture, tensor.name, type))];
+          return [
+            tensor.name,
+            type && schemeOf(type, { needsImportance: needsImportance(mixture, tensor.name, type), search: chosen.search }),
+          ];
         }),
       );
     },

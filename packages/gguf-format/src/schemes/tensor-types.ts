@@ -1,5 +1,6 @@
 import type { BlockScheme, FloatScheme, TensorScheme } from '@calibrant/core';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
+import { refinedEncoderOf } from '../blocks/refined.js';
 import { ggmlTypeNamed } from '../file/ggml-types.js';
 import { blockIntegers } from '../grids/block-integers.js';
 import { blockGrid } from '../grids/grids.js';
@@ -11,8 +12,19 @@ const FLOATS: Readonly<Record<string, FloatScheme>> = {
   BF16: { kind: 'float', dtype: 'bf16' },
 };
 
+/** How blocks are searched: `ggml` gives the bytes of ggml, `refined` searches longer for better ones in the same layout. */
+export const SEARCHES = ['ggml', 'refined'] as const;
+export type Search = (typeof SEARCHES)[number];
+
+export interface SchemeChoices {
+  /** Refuse to go without importance. */
+  readonly needsImportance?: boolean;
+  /** `ggml` if absent. Types without a refined search keep ggml's. */
+  readonly search?: Search | undefined;
+}
+
 /** The grid of a GGUF type. */
-export function schemeOf(name: BlockTypeName, needsImportance = false): TensorScheme {
+export function schemeOf(name: BlockTypeName, { needsImportance = false, search = 'ggml' }: SchemeChoices = {}): TensorScheme {
   const { blockSize, blockBytes, encode, decode, ...type } = BLOCK_TYPES[name];
   const grid = blockGrid(name);
   const integers = blockIntegers(name);
@@ -22,7 +34,7 @@ export function schemeOf(name: BlockTypeName, needsImportance = false): TensorSc
     blockSize,
     blockBytes,
     needsImportance: needsImportance || type.needsImportance,
-    encode,
+    encode: (search === 'refined' ? refinedEncoderOf(name) : undefined) ?? encode,
     decode,
     ...(grid ? { grid } : {}),
     ...(integers ? { integers } : {}),

@@ -10,6 +10,8 @@ import {
   withBuffers,
 } from '@calibrant/core';
 import type { BlockType } from '../blocks/block-type.js';
+import { refinedEncoderOf } from '../blocks/refined.js';
+import type { Search } from '../schemes/tensor-types.js';
 
 export interface RawRowsOptions extends RunOptions {
   readonly backend: Backend;
@@ -23,7 +25,8 @@ const ELEMENTS = 2 ** 20;
 const IN_FLIGHT = 3;
 
 /**
- * Encodes rows of raw little-endian f32 into the type's blocks, streaming. `importance` holds one weight per column.
+ * Encodes rows of raw little-endian f32 into the type's blocks, streaming. `importance` holds one weight per column; `search: 'refined'` looks longer for less
+ * error, where the type has such a search.
  *
  * @returns the rows
  * @throws CalibrantError `SHAPE_MISMATCH` for sizes that do not fit, `NON_FINITE` for values that blocks cannot hold (float types keep them).
@@ -31,11 +34,12 @@ const IN_FLIGHT = 3;
 export async function encodeRawRows(
   from: ByteSource,
   to: ByteSink,
-  { importance, ...options }: RawRowsOptions & { readonly importance?: Float32Array },
+  { importance, search = 'ggml', ...options }: RawRowsOptions & { readonly importance?: Float32Array; readonly search?: Search },
 ): Promise<number> {
   const { backend, type, columns } = options;
   checkColumns(type, columns);
   if (importance) checkImportance(importance, columns);
+  const encode = (search === 'refined' ? refinedEncoderOf(type.name) : undefined) ?? type.encode;
   return withBuffers(backend, async (track) => {
     const weights = importance ? track(await backend.upload(tensor('f32', [columns], importance))) : undefined;
     return transformRows(from, to, 4 * columns, encodedRowBytes(type, columns), 'Encoding', options, async (bytes, rows, row) => {
@@ -43,7 +47,7 @@ export async function encodeRawRows(
       if (type.blockSize > 1) checkFinite(x, columns, row, from.name);
       return withBuffers(backend, async (own) => {
         const input = own(await backend.upload(tensor('f32', [rows, columns], x)));
-        return backend.download(own(backend.run(type.encode, { x: input, ...(weights ? { importance: weights } : {}) }, {}).blocks));
+        return backend.download(own(backend.run(encode, { x: input, ...(weights ? { importance: weights } : {}) }, {}).blocks));
       });
     });
   });

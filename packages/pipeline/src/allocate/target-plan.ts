@@ -14,7 +14,7 @@ import {
 import { sourcesOf } from '../importance/named-entries.js';
 import { matchesPattern } from '../plan/patterns.js';
 import { plannedBytes } from '../plan/planned-bytes.js';
-import { assignScheme } from '../plan/resolve-scheme.js';
+import { assignScheme, sharedOptions } from '../plan/resolve-scheme.js';
 import { allocate } from './allocate.js';
 import { measureLosses } from './measure-loss.js';
 
@@ -111,7 +111,7 @@ function candidatesFor(tensor: PlannedTensor, { recipe, facts, matrix, registry 
   const names = recipe.target?.types ?? TYPES.filter((name) => registry.find('scheme', name));
   const found = new Map<string, BlockScheme>();
   for (const name of names) {
-    const scheme = assignScheme({ name, options: {} }, [tensor], facts, registry, true).get(tensor.name);
+    const scheme = assignScheme({ name, options: sharedOptions(recipe.scheme.options) }, [tensor], facts, registry, true).get(tensor.name);
     if (scheme?.kind === 'block' && !(scheme.needsImportance && !matrix?.entries.has(tensor.name))) found.set(scheme.type, scheme);
   }
   if (found.size === 0 && tensor.scheme.kind === 'block') found.set(tensor.scheme.type, tensor.scheme);

@@ -11,7 +11,7 @@ import {
 } from '@calibrant/core';
 import { checkGroupSizes } from './check-group-sizes.js';
 import { matchesPattern } from './patterns.js';
-import { assignScheme } from './resolve-scheme.js';
+import { assignScheme, sharedOptions } from './resolve-scheme.js';
 
 /**
  * Decides the grid of every tensor of the output before anything is computed, and checks that the format can hold them.
@@ -30,7 +30,7 @@ export async function makePlan(
   const assigned = new Map(assignScheme(recipe.scheme, outputs, facts, registry));
   for (const [pattern, name] of Object.entries(recipe.overrides)) {
     const matched = matching(outputs, pattern, 'overrides');
-    const schemes = assignScheme({ name, options: {} }, matched, facts, registry, true);
+    const schemes = assignScheme({ name, options: sharedOptions(recipe.scheme.options) }, matched, facts, registry, true);
     for (const output of matched) assigned.set(output.name, schemes.get(output.name));
   }
   for (const pattern of recipe.keep) for (const output of matching(outputs, pattern, 'keep')) assigned.set(output.name, undefined);

@@ -10,6 +10,11 @@ import {
   type TensorScheme,
 } from '@calibrant/core';
 
+/** Options of a recipe's scheme that hold for types given to single tensors, too: how blocks are searched. */
+export function sharedOptions({ search }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return search === undefined ? {} : { search };
+}
+
 type Assignment = ReadonlyMap<string, TensorScheme | undefined>;
 
 /**
