@@ -1,6 +1,6 @@
 import { CalibrantError, defineFormat, type PlannedTensor } from '@calibrant/core';
 import { z } from 'zod';
-import { BLOCK_TYPES } from '../blocks/block-types.js';
+import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
 import { imatrixFiles } from '../imatrix/imatrix-files.js';
 import { compareTensorNames } from '../models/tensor-names.js';
