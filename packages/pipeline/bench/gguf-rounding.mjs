@@ -77,12 +77,18 @@ async function divergence(type, name, recipe) {
 
 try {
   await makeImportanceMatrix({ model: values.model, calibration, out: path.join(scratch, 'imatrix.gguf'), registry, backend });
-  console.log(`| type | bytes | ${methods.map(([name]) => name).join(' | ')} |\n| --- |${' --- |'.repeat(methods.length + 1)}`);
+  const names = methods.map(([name]) => name);
+  const compared = names.includes('GPTQ') && names.includes('importance');
+  console.log(
+    `| type | bytes | ${[...names, ...(compared ? ['GPTQ / importance'] : [])].join(' | ')} |\n| --- |${' --- |'.repeat(names.length + (compared ? 2 : 1))}`,
+  );
   for (const type of types) {
     const results = [];
     for (const [name, recipe] of methods) results.push(await divergence(type, name, recipe));
     const sizes = new Set(results.map(({ bytes }) => bytes));
-    console.log(`| ${type} | ${[...sizes].join(', ')} | ${results.map(({ meanKl }) => meanKl.toFixed(5)).join(' | ')} |`);
+    const figures = results.map(({ meanKl }) => meanKl.toFixed(5));
+    if (compared) figures.push((results[names.indexOf('GPTQ')].meanKl / results[names.indexOf('importance')].meanKl).toFixed(2));
+    console.log(`| ${type} | ${[...sizes].join(', ')} | ${figures.join(' | ')} |`);
   }
 } finally {
   await backend.close();
