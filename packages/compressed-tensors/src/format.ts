@@ -1,6 +1,7 @@
 import { folderOutputs, sourceFloat } from '@calibrant/checkpoint';
 import { defineFormat, type Format, type TensorScheme } from '@calibrant/core';
 import { type CompressedTensorsOptions, optionsSchema } from './options.js';
+import { openFp8Folder } from './read/fp8-folder.js';
 import { openCompressedFolder } from './read/open-folder.js';
 import { openWriter } from './write/open-writer.js';
 
@@ -27,7 +28,10 @@ export function compressedTensors(): Format<CompressedTensorsOptions> {
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),
     open: openWriter,
-    reader: { openFolder: openCompressedFolder },
+    reader: {
+      openFolder: async (checkpoint, context) =>
+        (await openCompressedFolder(checkpoint, context)) ?? (await openFp8Folder(checkpoint, context)),
+    },
   });
 }
 
