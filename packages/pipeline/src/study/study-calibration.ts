@@ -13,7 +13,7 @@ import { type PreparedSet, prepareSets } from './study-sets.js';
 export interface StudyOptions extends RunOptions {
   /** Models to compare, such as an outlier twin beside the original. */
   readonly models: readonly string[];
-  /** Names as {@link prepareSets} takes them. */
+  /** Names of the sets to compare, as the study of calibration sets takes them. */
   readonly sets: readonly string[];
   /** `gptq`, `awq`, `rtn`, `awq+gptq`, ... */
   readonly methods: readonly string[];
