@@ -3,9 +3,18 @@
  * @module
  */
 
-export type { CalibrationSet, CalibrationSize, CalibrationTokenizer, TextGenerator } from './calibration-set.js';
+export type {
+  CalibrationMessage,
+  CalibrationSet,
+  CalibrationSize,
+  CalibrationTokenizer,
+  PackingMode,
+  TextGenerator,
+} from './calibration-set.js';
+export { compareTokens, comparisonWarning, type TokenComparison } from './compare-tokens.js';
 export { decodeText, readJsonLines } from './decode-text.js';
 export { calibrationSetFromModel } from './from-model.js';
+export { calibrationSetFromRandom } from './from-random.js';
 export { type CalibrationDocument, calibrationSetFromText } from './from-text.js';
 export { createImportanceCollector, type ImportanceCollector } from './importance/collect.js';
 export { countsPerExpert, importanceColumns, importanceGaps, meanImportance, mergeImportance } from './importance/matrix.js';

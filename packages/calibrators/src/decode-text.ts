@@ -1,5 +1,6 @@
 import { CalibrantError } from '@calibrant/core';
 import type { CalibrationDocument } from './from-text.js';
+import { type RenderMessages, textOfRecord } from './records.js';
 
 /**
  * Decodes UTF-8 and refuses what is not.
@@ -7,6 +8,12 @@ import type { CalibrationDocument } from './from-text.js';
  * @throws CalibrantError `CORRUPT_FILE` with the offset of the first bad byte
  */
 export function decodeText(bytes: Uint8Array, name: string): string {
+  if (isUtf16(bytes))
+    throw new CalibrantError(
+      'CORRUPT_FILE',
+      `${name} is UTF-16 text, and UTF-8 is expected. Save it as UTF-8: iconv -f UTF-16 -t UTF-8 ${name} > converted.txt`,
+      { file: name, offset: 0 },
+    );
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
@@ -17,6 +24,17 @@ export function decodeText(bytes: Uint8Array, name: string): string {
       { file: name, offset, cause },
     );
   }
+}
+
+/** By its byte order mark, or by zeros at every other byte, which texts in UTF-8 do not have. */
+function isUtf16(bytes: Uint8Array): boolean {
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return true;
+  const start = bytes.subarray(0, 4096 - (4096 % 2));
+  const zeros = [0, 0];
+  start.forEach((byte, i) => {
+    if (byte === 0) zeros[i % 2]++;
+  });
+  return start.length >= 4 && Math.max(...zeros) > start.length / 4;
 }
 
 /** The longest prefix that decodes ends where the first bad sequence starts to be one; found by bisection. */
@@ -39,11 +57,12 @@ function firstBadByte(bytes: Uint8Array): number {
 }
 
 /**
- * Reads JSON Lines: one object per line with its text under `text`; empty lines are skipped. Each line is a document.
+ * Reads JSON Lines: one object per line with its text under `text`, or a conversation under `messages` or `conversations`, which `render` writes as text; empty lines are
+ * skipped. Each line is a document.
  *
  * @throws CalibrantError `CORRUPT_FILE` that names the line
  */
-export function readJsonLines(text: string, name: string): CalibrationDocument[] {
+export function readJsonLines(text: string, name: string, render?: RenderMessages): CalibrationDocument[] {
   return text.split('\n').flatMap((line, index) => {
     if (line.trim() === '') return [];
     const where = `${name}, line ${index + 1}`;
@@ -53,9 +72,6 @@ export function readJsonLines(text: string, name: string): CalibrationDocument[]
     } catch (cause) {
       throw new CalibrantError('CORRUPT_FILE', `${where} is not JSON: ${(cause as Error).message}.`, { file: name, cause });
     }
-    const found = (value as { text?: unknown } | null)?.text;
-    if (typeof found !== 'string')
-      throw new CalibrantError('CORRUPT_FILE', `${where} must be an object with a string "text".`, { file: name });
-    return [{ name: where, text: found }];
+    return [{ name: where, text: textOfRecord(value, where, render) }];
   });
 }

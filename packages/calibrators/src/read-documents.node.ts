@@ -3,30 +3,58 @@ import path from 'node:path';
 import { CalibrantError } from '@calibrant/core';
 import { decodeText, readJsonLines } from './decode-text.js';
 import type { CalibrationDocument } from './from-text.js';
+import { readParquet } from './read-parquet.node.js';
+import type { RenderMessages } from './records.js';
 
-const TEXT_FILES = new Set(['.txt', '.md', '.jsonl']);
+const TEXT_FILES = new Set(['.txt', '.md', '.jsonl', '.parquet']);
 
 /** More than any calibration needs, and more than JavaScript's strings hold. */
 const MAX_BYTES = 400 * 1024 * 1024;
 
+/** Text of parquet files beyond this is left out: the files of data sets are often far larger. */
+const MAX_PARQUET_TEXT = 64 * 1024 * 1024;
+
 /**
- * Reads a text file (`.jsonl` as JSON Lines, anything else as plain text), or all `.txt`, `.md` and `.jsonl` files of a folder and its subfolders in the
- * order of their paths.
+ * Reads a text file (`.jsonl` as JSON Lines, `.parquet` by its column of text, anything else as plain text), or all `.txt`, `.md`, `.jsonl` and `.parquet` files of a folder and
+ * its subfolders in the order of their paths.
  *
  * @throws CalibrantError `NOT_FOUND`, `IO`, `CORRUPT_FILE` (not UTF-8), `INVALID_ARGUMENT` (a folder without such files, more than 400 MiB)
  */
-export async function readDocuments(source: 'file' | 'folder', location: string): Promise<CalibrationDocument[]> {
+export async function readDocuments(source: 'file' | 'folder', location: string, render?: RenderMessages): Promise<CalibrationDocument[]> {
   const files = source === 'file' ? [location] : await textFiles(location);
   if (files.length === 0)
     throw new CalibrantError('INVALID_ARGUMENT', `The folder ${location} holds no ${[...TEXT_FILES].join(', ')} file.`, {
       option: 'calibration.path',
       file: location,
     });
-  await checkSize(files, location);
+  return readFiles(files, location, render);
+}
+
+/** Reads the given files in their order, as {@link readDocuments} does. */
+export async function readFiles(
+  files: readonly string[],
+  location: string,
+  render: RenderMessages | undefined,
+): Promise<CalibrationDocument[]> {
+  const extension = (file: string) => path.extname(file).toLowerCase();
+  await checkSize(
+    files.filter((file) => extension(file) !== '.parquet'),
+    location,
+  );
   const documents: CalibrationDocument[] = [];
+  let parquetText = 0;
   for (const file of files) {
+    if (extension(file) === '.parquet') {
+      await attempt(file, () => stat(file));
+      if (parquetText >= MAX_PARQUET_TEXT) continue;
+      const rows = await readParquet(file, MAX_PARQUET_TEXT - parquetText, render);
+      for (const { text } of rows) parquetText += text.length;
+      for (const row of rows) documents.push(row);
+      continue;
+    }
     const text = decodeText(await attempt(file, () => readFile(file)), file);
-    documents.push(...(path.extname(file).toLowerCase() === '.jsonl' ? readJsonLines(text, file) : [{ name: file, text }]));
+    if (extension(file) === '.jsonl') for (const line of readJsonLines(text, file, render)) documents.push(line);
+    else documents.push({ name: file, text });
   }
   return documents;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,23 +17,29 @@ describe('cutWindows', () => {
       fc.property(fc.integer({ min: 2, max: 9 }), fc.integer({ min: 1, max: 100 }), (length, count) => {
         fc.pre(count >= length);
         const tokens = Int32Array.from({ length: count }, (_, i) => i);
-        const joined = cutWindows(tokens, { samples: 1000, length, seed: 1 }, 'text').flatMap((ids) => [...ids]);
-        expect(joined).toEqual([...tokens].slice(0, count % length === 1 ? count - 1 : count));
+        const windows = cutWindows(tokens, { samples: 1000, length, seed: 1 }, 'text').sort((a, b) => a[0] - b[0]);
+        expect(windows.flatMap((ids) => [...ids])).toEqual([...tokens].slice(0, count % length === 1 ? count - 1 : count));
       }),
     );
   });
 
-  it('chooses different whole windows by seed, each once and in order, when there are more than asked for', () => {
+  it('chooses different whole windows by seed, each once, when there are more than asked for', () => {
     const tokens = Int32Array.from({ length: 1000 }, (_, i) => i);
     const chosen = (seed: number) => cutWindows(tokens, { samples: 20, length: 10, seed }, 'text');
     const starts = chosen(3).map((ids) => ids[0]);
-    expect(starts).toEqual([...new Set(starts)].sort((a, b) => a - b));
+    expect(new Set(starts).size).toBe(20);
     for (const ids of chosen(3)) expect([...ids]).toEqual(Array.from({ length: 10 }, (_, i) => ids[0] + i));
     expect(starts.every((start) => start % 10 === 0)).toBe(true);
     expect(chosen(3)).toEqual(chosen(3));
     expect(chosen(4)).not.toEqual(chosen(3));
     // A choice over the whole text, not its beginning.
-    expect(starts.at(-1)).toBeGreaterThan(500);
+    expect(Math.max(...starts)).toBeGreaterThan(500);
+  });
+
+  it('makes a set of fewer samples the beginning of one of more, so that studies over their number are paired', () => {
+    const tokens = Int32Array.from({ length: 105 }, (_, i) => i);
+    const of = (samples: number) => cutWindows(tokens, { samples, length: 10, seed: 7 }, 'text');
+    for (const samples of [1, 3, 10, 11]) expect(of(50).slice(0, samples)).toEqual(of(samples));
   });
 
   it('says how many tokens there are and how many are needed', () => {
@@ -86,9 +93,10 @@ describe('calibrationSet', () => {
   const read = (source: 'file' | 'folder', name: string) =>
     calibrationSet({ ...size, samples: 9, source, path: path.join(folder, name) }, { tokenizer });
 
-  it('reads all text files of a folder in the order of their paths', async () => {
+  it('reads all text files of a folder, joined in the order of their paths', async () => {
     const set = await read('folder', 'all');
-    expect(text(set)).toEqual(['aaaa', 'bbbb', 'ccdd']);
+    expect(text(set)).toEqual(['aaaa', 'ccdd', 'bbbb']);
+    expect(set.textSha256).toBe(createHash('sha256').update('aaaabbbbccdd').digest('hex'));
     expect(set.source).toBe('folder');
   });
 
@@ -115,7 +123,7 @@ describe('calibrationSet', () => {
     });
     await expect(read('folder', 'none')).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
-      message: expect.stringMatching(/holds no \.txt, \.md, \.jsonl file/),
+      message: expect.stringMatching(/holds no \.txt, \.md, \.jsonl, \.parquet file/),
     });
     await expect(read('file', 'none')).rejects.toMatchObject({ code: 'IO' });
     await expect(read('file', 'bad.jsonl')).rejects.toMatchObject({ code: 'CORRUPT_FILE', message: expect.stringMatching(/line 2/) });

@@ -71,8 +71,8 @@ function answer(hub: MockHub, repos: Readonly<Record<string, MockRepo>>, request
   hub.requests.push({ method: request.method ?? '', path, range, authorization });
   const refuse = (status: number, code?: string, headers: Record<string, string> = {}) =>
     response.writeHead(status, { ...(code ? { 'x-error-code': code } : {}), ...headers }).end(JSON.stringify({ error: 'refused' }));
-  const match = /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(path);
-  const repo = match && repos[match[1]];
+  const match = /^\/(?:api\/models\/)?((?:api\/)?(?:datasets\/)?[^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(path);
+  const repo = match && repos[match[1].replace(/^api\//, '')];
   if (!match || !repo) return refuse(404, 'RepoNotFound');
   if (repo.locked && authorization !== `Bearer ${repo.token}`) return refuse(401, repo.locked === 'gated' ? 'GatedRepo' : 'RepoNotFound');
   const fault = match[2] !== 'resolve' && hub.apiFaults.shift();

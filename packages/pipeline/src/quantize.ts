@@ -30,6 +30,7 @@ import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
 import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
 import type { LayerFacts } from './run/calibrated.js';
+import type { CalibrationSummary } from './run/calibration.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 import { servingWarnings } from './serving/check-serving.js';
@@ -50,6 +51,8 @@ export interface QuantizeOptions extends RunOptions {
   readonly dryRun?: boolean;
   /** Numbers of GPUs that the model is to be split over when it is served: the plan is checked against them. From 2 billion weights 2, 4 and 8 if absent. */
   readonly gpus?: readonly number[];
+  /** A text that the model will be measured on: a calibration set far from it is warned about. */
+  readonly compareText?: string;
   readonly registry: Registry;
   readonly backend: Backend;
 }
@@ -79,7 +82,7 @@ export interface QuantizeResult {
   readonly sourceBytes: number;
   readonly sourceBitsPerWeight: number;
   readonly tensors: readonly QuantizedTensorReport[];
-  readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
+  readonly calibration?: CalibrationSummary;
   /** What each transform of the recipe did. */
   readonly transforms?: readonly TransformReport[];
   /** The importance matrix that weighed the errors. */

@@ -12,6 +12,7 @@ interface QuantizeOptions extends CommonOptions, RecipeOptions {
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly tensorParallel?: number[];
+  readonly compareText?: string;
 }
 
 /** `calibrant quantize`: a recipe, or options that make one. */
@@ -31,7 +32,17 @@ export function addQuantize(program: Command): Command {
     .option('--group-size <n>', 'weights per scale; channel or tensor for one scale per row or tensor')
     .option('--symmetric', 'no zero points (always with --format gptq)')
     .addOption(new Option('--format <name>', 'gguf, gptq, awq, or compressed-tensors (also called safetensors)'))
-    .option('--calibration <source>', 'self (text that the model generates), or a file or folder of text')
+    .option(
+      '--calibration <source>',
+      'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .parquet), or a data set of the Hub (org/name[@revision][:split])',
+    )
+    .addOption(
+      new Option(
+        '--calibration-mode <mode>',
+        'pack: join documents and cut (default); documents: each begins a sequence; truncate: the beginning of each',
+      ).choices(['pack', 'documents', 'truncate']),
+    )
+    .option('--compare-text <file>', 'a text that the model is meant for: warn when the calibration text is far from it')
     .option('--samples <n>', 'calibration sequences (default 256)', wholeNumber)
     .option('--length <n>', 'tokens per calibration sequence (default 512)', wholeNumber)
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
@@ -83,6 +94,7 @@ export function addQuantize(program: Command): Command {
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
         ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
+        ...(options.compareText === undefined ? {} : { compareText: options.compareText }),
         registry,
         backend,
         onEvent: reporter.onEvent,

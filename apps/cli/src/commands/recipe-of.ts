@@ -172,8 +172,8 @@ function ggufScheme(bits: number): string {
 }
 
 function calibrationOf({ calibration, ...size }: RecipeOptions, base: RecipeInput['calibration']): RecipeInput['calibration'] {
-  const { samples, length, seed } = size;
-  if (calibration === undefined && samples === undefined && length === undefined && seed === undefined) return base;
+  const { samples, length, seed, calibrationMode } = size;
+  if ([calibration, samples, length, seed, calibrationMode].every((option) => option === undefined)) return base;
   return { ...base, ...(calibration === undefined ? {} : calibrationSource(calibration)), ...calibrationSize(size) };
 }
 

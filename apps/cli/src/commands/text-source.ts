@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { CalibrantError, type RecipeInput } from '@calibrant/core';
 
 type Calibration = NonNullable<RecipeInput['calibration']>;
@@ -8,17 +8,31 @@ export interface TextOptions {
   readonly samples?: number;
   readonly length?: number;
   readonly seed?: number;
+  readonly calibrationMode?: string;
 }
 
-/** What `--calibration` names: `self`, a file or a folder. */
+/** What `--calibration` names: `self`, `random`, a file, a folder or a data set of the Hub. */
 export function calibrationSource(text: string): Pick<Calibration, 'source' | 'path'> {
-  if (text === 'self') return { source: 'self' };
+  if (text === 'self' || text === 'random') return { source: text };
+  const missing = !existsSync(text);
+  if (text.startsWith('hf:') || (missing && /^[\w.-]+\/[\w.-]+([@:][^/].*)?$/.test(text) && !/\.(txt|md|jsonl|parquet)$/.test(text)))
+    return { source: 'hub', path: text };
   return { source: isFolder(text) ? 'folder' : 'file', path: text };
 }
 
 /** How much of it. */
-export function calibrationSize({ samples, length, seed }: TextOptions): Pick<Calibration, 'samples' | 'length' | 'seed'> {
-  return { ...(samples ? { samples } : {}), ...(length ? { length } : {}), ...(seed === undefined ? {} : { seed }) };
+export function calibrationSize({
+  samples,
+  length,
+  seed,
+  calibrationMode,
+}: TextOptions): Pick<Calibration, 'samples' | 'length' | 'seed' | 'mode'> {
+  return {
+    ...(samples ? { samples } : {}),
+    ...(length ? { length } : {}),
+    ...(seed === undefined ? {} : { seed }),
+    ...(calibrationMode === undefined ? {} : { mode: calibrationMode as Calibration['mode'] }),
+  };
 }
 
 /** What `--imatrix` names: an importance matrix in a file, or (`self`, a text, a folder) what to compute one on. */

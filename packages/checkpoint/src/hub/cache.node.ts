@@ -13,7 +13,7 @@ export interface HubFile {
 }
 
 /**
- * The part of the Hugging Face cache that belongs to one model, in the layout that all of Hugging Face's tools share:
+ * The part of the Hugging Face cache that belongs to one model or data set, in the layout that all of Hugging Face's tools share:
  * `blobs/HASH`, `refs/REVISION` (a commit), `snapshots/COMMIT/FILE` (links to blobs).
  */
 export interface RepoCache {
@@ -30,8 +30,8 @@ export interface RepoCache {
 
 export const COMMIT = /^[0-9a-f]{40}$/;
 
-export function repoCache(cacheFolder: string, repo: string): RepoCache {
-  const path = join(cacheFolder, ['models', ...repo.split('/')].join('--'));
+export function repoCache(cacheFolder: string, repo: string, kind: 'models' | 'datasets' = 'models'): RepoCache {
+  const path = join(cacheFolder, [kind, ...repo.split('/')].join('--'));
   const pointer = (commit: string, file: HubFile) => join(path, 'snapshots', commit, file.path);
   const cache: RepoCache = {
     path,

@@ -26,7 +26,8 @@ export async function downloadModel(query: HubQuery, cache: RepoCache, options: 
   await downloadFiles(query, cache, weightFiles(`${repo}@${commit}`, all, wanted, indexText), options);
 }
 
-async function downloadFiles(query: HubQuery, cache: RepoCache, files: readonly HubFile[], options: ModelDownload): Promise<void> {
+/** Brings files of a repository at a commit (`query.revision`) into the cache. */
+export async function downloadFiles(query: HubQuery, cache: RepoCache, files: readonly HubFile[], options: ModelDownload): Promise<void> {
   const { repo, revision: commit, hubUrl, fetch } = query;
   const missing: HubFile[] = [];
   for (const file of files) if (!(await cache.has(commit, file))) missing.push(file);
@@ -38,7 +39,8 @@ async function downloadFiles(query: HubQuery, cache: RepoCache, files: readonly 
   const worker = async () => {
     for (let file = queue.shift(); file && !failed; file = queue.shift()) {
       const { path } = file;
-      const url = `${hubUrl}/${repo}/resolve/${commit}/${encodeURIComponent(path)}`;
+      const escaped = path.split('/').map(encodeURIComponent).join('/');
+      const url = `${hubUrl}/${query.type === 'dataset' ? 'datasets/' : ''}${repo}/resolve/${commit}/${escaped}`;
       await downloadBlob({ ...options, url, file, blobPath: cache.blobPath(file), fetch, onBytes: (have) => report(path, have) });
       await cache.link(commit, file);
     }

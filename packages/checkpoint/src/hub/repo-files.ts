@@ -1,5 +1,5 @@
 import { CalibrantError } from '@calibrant/core';
-import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { datasetInfo, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { missingWeights } from '../folder/missing-weights.js';
 import { INDEX_FILE, parseSafetensorsIndex } from '../safetensors/index-file.js';
 import type { HubFile } from './cache.node.js';
@@ -15,11 +15,14 @@ export interface HubQuery {
   readonly revision: string;
   readonly hubUrl: string;
   readonly fetch: typeof fetch;
+  /** `model` if absent. */
+  readonly type?: 'model' | 'dataset';
 }
 
 /** The commit that a branch or tag is now. */
-export async function resolveCommit({ repo, revision, hubUrl, fetch }: HubQuery): Promise<string> {
-  const { sha } = await modelInfo({ name: repo, revision, hubUrl, fetch, additionalFields: ['sha'] }).catch((error) => {
+export async function resolveCommit({ repo, revision, hubUrl, fetch, type = 'model' }: HubQuery): Promise<string> {
+  const wanted = { name: repo, revision, hubUrl, fetch, additionalFields: ['sha' as const] };
+  const { sha } = await (type === 'dataset' ? datasetInfo(wanted) : modelInfo(wanted)).catch((error) => {
     throw unreadable(hubUrl, error);
   });
   if (!SHA1.test(sha))
@@ -29,24 +32,43 @@ export async function resolveCommit({ repo, revision, hubUrl, fetch }: HubQuery)
 
 /** The files of a repository's top folder that a model is made of, with their hashes. Names and hashes are checked: they become paths. */
 export async function listModelFiles({ repo, revision, hubUrl, fetch }: HubQuery): Promise<{ all: string[]; wanted: HubFile[] }> {
+  const query = { repo, revision, hubUrl, fetch };
+  const entries = await listEntries(query, false);
+  const wanted = entries
+    .filter(({ path }) => path.endsWith('.safetensors') || SIDE_FILE.test(path))
+    .map((entry) => checkedFile(entry, query));
+  return { all: entries.map((entry) => entry.path), wanted };
+}
+
+/** The files with text of a data set, in all its folders, in the order of their paths. Names and hashes are checked. */
+export async function listDataFiles(query: HubQuery): Promise<HubFile[]> {
+  const entries = await listEntries({ ...query, type: 'dataset' }, true);
+  return entries
+    .filter(({ path }) => /\.(parquet|jsonl|txt)$/i.test(path))
+    .map((entry) => checkedFile(entry, query))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function listEntries({ repo, revision, hubUrl, fetch, type = 'model' }: HubQuery, recursive: boolean): Promise<ListFileEntry[]> {
   const entries: ListFileEntry[] = [];
   try {
-    for await (const entry of listFiles({ repo: { type: 'model', name: repo }, revision, hubUrl, fetch }))
+    for await (const entry of listFiles({ repo: { type, name: repo }, revision, hubUrl, fetch, recursive }))
       if (entry.type === 'file') entries.push(entry);
   } catch (error) {
     throw unreadable(hubUrl, error);
   }
-  const wanted = entries
-    .filter(({ path }) => path.endsWith('.safetensors') || SIDE_FILE.test(path))
-    .map((entry): HubFile => {
-      const hash = entry.lfs?.oid ?? entry.oid ?? '';
-      const size = entry.lfs?.size ?? entry.size;
-      const wellFormed = (entry.lfs ? SHA256 : SHA1).test(hash) && Number.isSafeInteger(size) && size >= 0;
-      if (!wellFormed || /[/\\:\0]/.test(entry.path) || entry.path.startsWith('.'))
-        throw new CalibrantError('NETWORK', `${hubUrl} lists a malformed file in ${repo}: ${JSON.stringify(entry)}.`, { file: entry.path });
-      return { path: entry.path, size, hash, algorithm: entry.lfs ? 'sha256' : 'git-sha1' };
-    });
-  return { all: entries.map((entry) => entry.path), wanted };
+  return entries;
+}
+
+function checkedFile(entry: ListFileEntry, { repo, hubUrl, type }: HubQuery): HubFile {
+  const hash = entry.lfs?.oid ?? entry.oid ?? '';
+  const size = entry.lfs?.size ?? entry.size;
+  const wellFormed = (entry.lfs ? SHA256 : SHA1).test(hash) && Number.isSafeInteger(size) && size >= 0;
+  const segments = entry.path.split('/');
+  const safe = segments.every((name) => name !== '' && !name.startsWith('.') && !/[\\:\0]/.test(name));
+  if (!wellFormed || !safe || (segments.length > 1 && type !== 'dataset'))
+    throw new CalibrantError('NETWORK', `${hubUrl} lists a malformed file in ${repo}: ${JSON.stringify(entry)}.`, { file: entry.path });
+  return { path: entry.path, size, hash, algorithm: entry.lfs ? 'sha256' : 'git-sha1' };
 }
 
 /** A connection that broke within an answer, or an answer that is no JSON: worth another attempt. */

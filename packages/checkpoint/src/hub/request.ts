@@ -5,6 +5,8 @@ export interface HubConnection {
   /** `organisation/name`, for messages. */
   readonly repo: string;
   readonly revision: string;
+  /** `model` if absent, for messages. */
+  readonly what?: string;
   readonly hubUrl: string;
   readonly token?: string;
   readonly fetch: typeof fetch;
@@ -37,7 +39,7 @@ export function hubFetch(connection: HubConnection): typeof fetch {
   };
 }
 
-function refusal({ repo, revision, hubUrl, token }: HubConnection, url: string, response: Response): CalibrantError {
+function refusal({ repo, revision, hubUrl, token, what = 'model' }: HubConnection, url: string, response: Response): CalibrantError {
   const { status } = response;
   const problem = response.headers.get('x-error-code');
   const error = (code: 'NETWORK' | 'NOT_FOUND', message: string) => new CalibrantError(code, message, { file: url, status });
@@ -63,7 +65,7 @@ function refusal({ repo, revision, hubUrl, token }: HubConnection, url: string, 
     if (problem === 'EntryNotFound') return error('NOT_FOUND', `${repo} at ${revision} has no such file: ${url}.`);
     return error(
       'NOT_FOUND',
-      `There is no model ${repo} (revision ${revision}) at ${hubUrl}. Check the spelling, or name a local folder that exists.`,
+      `There is no ${what} ${repo} (revision ${revision}) at ${hubUrl}. Check the spelling, or name a local folder that exists.`,
     );
   }
   if (status === 408 || status === 429 || status >= 500)

@@ -13,8 +13,17 @@ const named = z.union([
 ]);
 
 const calibration = z.strictObject({
-  source: z.enum(['self', 'file', 'folder']).default('self').describe('self: text that the model generates; file or folder: your own text'),
-  path: z.string().optional().describe('the file or folder'),
+  source: z
+    .enum(['self', 'file', 'folder', 'hub', 'random'])
+    .default('self')
+    .describe(
+      'self: text that the model generates; file or folder: your own text; hub: a data set of the Hugging Face Hub; random: random tokens',
+    ),
+  path: z.string().optional().describe('the file or folder, or org/name[@revision][:split] of the data set'),
+  mode: z
+    .enum(['pack', 'documents', 'truncate'])
+    .optional()
+    .describe('pack (default): documents are joined and cut; documents: one or more sequences each; truncate: the beginning of each'),
   samples: z.number().int().min(1).default(256).describe('sequences'),
   length: z.number().int().min(2).default(512).describe('tokens per sequence'),
   seed: z.number().int().min(0).default(0).describe('of everything random'),

@@ -1,12 +1,53 @@
-import { type CalibrationSet, calibrationSet } from '@calibrant/calibrators';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  type CalibrationSet,
+  calibrationSet,
+  compareTokens,
+  comparisonWarning,
+  decodeText,
+  type TokenComparison,
+} from '@calibrant/calibrators';
+import { openHubDataset, parseDatasetReference } from '@calibrant/checkpoint';
 import { CalibrantError, type Recipe, type RunOptions, recipeSchema } from '@calibrant/core';
-import { generate, openTokenizer, type Transformer } from '@calibrant/transformer';
+import { generate, openTokenizer, type Tokenizer, type Transformer } from '@calibrant/transformer';
+
+type Options = NonNullable<Recipe['calibration']>;
+
+export interface CalibrateInput extends RunOptions {
+  readonly transformer: Transformer;
+  /** A text that the model will be measured on: how far the calibration set is from it is warned about. */
+  readonly compareText?: string | undefined;
+}
+
+/** What is said of a calibration set in reports and saved with the output. */
+export interface CalibrationSummary {
+  readonly source: string;
+  /** The file, folder or data set, without folders of this machine. */
+  readonly path?: string;
+  readonly sequences: number;
+  readonly tokens: number;
+  /** Tokens that the sequences were chosen from. */
+  readonly available: number;
+  readonly mode: string;
+  readonly seed: number;
+  /** Of the tokens, and of the text. */
+  readonly sha256?: string;
+  readonly textSha256?: string;
+  /** How far the set is from the evaluation text, where one was given. */
+  readonly comparison?: TokenComparison;
+}
+
+export interface Calibrated {
+  readonly sequences: readonly Int32Array[];
+  readonly tokens: number;
+  readonly source: string;
+  readonly summary: CalibrationSummary;
+}
 
 /** The calibration set that a recipe asks for; its warnings are passed on as events. */
-export async function calibrate(
-  calibration: Recipe['calibration'],
-  { transformer, onEvent, signal }: { transformer: Transformer } & RunOptions,
-): Promise<CalibrationSet> {
+export async function calibrate(calibration: Recipe['calibration'], input: CalibrateInput): Promise<Calibrated> {
+  const { transformer, compareText, onEvent, signal } = input;
   const options = calibration ?? defaults();
   const { maxPositions, vocabSize, bosTokenId } = transformer.description;
   if (maxPositions !== undefined && options.length > maxPositions)
@@ -21,12 +62,62 @@ export async function calibrate(
     generate: (wanted: Parameters<typeof generate>[1]) => generate(transformer, wanted),
   };
   const run = { ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
-  const context = options.source === 'self' ? { generator, ...run } : { tokenizer: await openTokenizer(transformer.checkpoint), ...run };
-  const set = await calibrationSet(options, context);
+  const needsTokenizer = compareText !== undefined || !['self', 'random'].includes(options.source);
+  const tokenizer = needsTokenizer ? await openTokenizer(transformer.checkpoint) : undefined;
+  const downloadDataset = (name: string) => download(name, run);
+  const set = await calibrationSet(options, { generator, vocabSize, downloadDataset, ...(tokenizer ? { tokenizer } : {}), ...run });
   for (const warning of set.warnings) onEvent?.({ warning, item: 'calibration' });
-  return set;
+  const comparison = tokenizer && compareText !== undefined ? await compare(set, compareText, tokenizer) : undefined;
+  const far = comparison && comparisonWarning(comparison);
+  if (far) onEvent?.({ warning: far, item: 'calibration' });
+  return { sequences: set.sequences, tokens: set.tokens, source: set.source, summary: summarize(set, options, comparison) };
 }
 
-function defaults(): NonNullable<Recipe['calibration']> {
+async function compare(set: CalibrationSet, file: string, tokenizer: Tokenizer): Promise<TokenComparison> {
+  const bytes = await readFile(file).catch((cause) => {
+    throw new CalibrantError(
+      'NOT_FOUND',
+      `Cannot read the text to compare with, ${file}: ${cause.code}. Give the path of a UTF-8 text file.`,
+      {
+        file,
+        option: '--compare-text',
+        cause,
+      },
+    );
+  });
+  return compareTokens(set.sequences, [tokenizer.encode(decodeText(bytes, file))]);
+}
+
+function summarize(set: CalibrationSet, options: Options, comparison: TokenComparison | undefined): CalibrationSummary {
+  const { source, sequences, tokens, available, mode, seed, sha256, textSha256 } = set;
+  return {
+    source,
+    ...(options.path === undefined ? {} : { path: source === 'hub' ? options.path : path.basename(options.path) }),
+    sequences: sequences.length,
+    tokens,
+    available,
+    mode,
+    seed,
+    ...(sha256 ? { sha256 } : {}),
+    ...(textSha256 ? { textSha256 } : {}),
+    ...(comparison ? { comparison } : {}),
+  };
+}
+
+async function download(name: string, run: RunOptions): Promise<readonly string[]> {
+  const reference = parseDatasetReference(name);
+  if (!reference)
+    throw new CalibrantError(
+      'INVALID_ARGUMENT',
+      `"${name}" is not a data set of the Hub. Write org/name, org/name@revision or org/name:split.`,
+      { option: 'calibration.path' },
+    );
+  const { files, filesOfSplit } = await openHubDataset(reference, run);
+  if (files.length < filesOfSplit)
+    run.onEvent?.({ warning: `${name}: the first ${files.length} of ${filesOfSplit} files are used.`, item: 'calibration' });
+  return files;
+}
+
+function defaults(): Options {
   return recipeSchema.shape.calibration.unwrap().parse({});
 }

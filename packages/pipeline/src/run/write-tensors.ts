@@ -16,7 +16,7 @@ import { type FoundGrids, hasStaticGrids } from '../execution/static-ranges.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
 import type { LayerFacts } from './calibrated.js';
-import { calibrate } from './calibration.js';
+import { type CalibrationSummary, calibrate } from './calibration.js';
 import { workOf } from './encode-stream.js';
 import { readSourceRows } from './source-rows.js';
 import { targetsOf } from './targets.js';
@@ -35,6 +35,8 @@ export interface WriteInput extends RunOptions {
   readonly importance?: ImportanceMatrix | undefined;
   /** Grids of inputs and caches that the output will ask for. */
   readonly execution?: ExecutionPlan | undefined;
+  /** A text that the calibration set is compared with. */
+  readonly compareText?: string | undefined;
 }
 
 export interface Written {
@@ -43,7 +45,7 @@ export interface Written {
   readonly transforms: readonly (readonly TransformFacts[])[];
   /** Static grids of inputs and caches. */
   readonly grids?: FoundGrids;
-  readonly calibration?: { readonly sequences: number; readonly tokens: number; readonly source: string };
+  readonly calibration?: CalibrationSummary;
 }
 
 /**
@@ -81,7 +83,7 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
     facts: new Map([...rounded, ...result.layers]),
     transforms: result.transforms,
     ...(needsRanges ? { grids: result.grids } : {}),
-    ...(set ? { calibration: { sequences: set.sequences.length, tokens: set.tokens, source: set.source } } : {}),
+    ...(set ? { calibration: set.summary } : {}),
   };
 }
 

@@ -17,6 +17,7 @@ export interface Tokenizer {
   readonly vocabSize: number;
   readonly bosTokenId: number | undefined;
   readonly eosTokenId: number | undefined;
+  readonly unkTokenId: number | undefined;
   /** Token ids of a text. Special tokens written in the text are read as such. */
   encode(text: string, options?: EncodeOptions): Int32Array;
   decode(ids: Int32Array | readonly number[], options?: DecodeOptions): string;
@@ -64,6 +65,7 @@ export async function openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> 
     vocabSize: tokenizer.get_vocab().size,
     bosTokenId: id(special('bos_token')),
     eosTokenId: id(special('eos_token')),
+    unkTokenId: id(special('unk_token')),
     encode: (text, { addSpecialTokens = false } = {}) =>
       text === '' && !addSpecialTokens
         ? new Int32Array(0)
