@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { addCheck } from './commands/check.js';
+import { addCalibrate } from './commands/calibrate.js';
 import { addCompare } from './commands/compare.js';
 import { addConvert } from './commands/convert.js';
 import { addDoctor } from './commands/doctor.js';
@@ -10,6 +11,7 @@ import { addImatrix } from './commands/imatrix.js';
 import { addInspect } from './commands/inspect.js';
 import { addOutliers } from './commands/outliers.js';
 import { addPlugins } from './commands/plugins.js';
+import { addPresets } from './commands/presets.js';
 import { addQuantize } from './commands/quantize.js';
 import { addReport } from './commands/report.js';
 import { addStudy } from './commands/study.js';
@@ -21,6 +23,8 @@ const COMMANDS: readonly ((program: Command) => Command)[] = [
   addQuantize,
   addConvert,
   addCheck,
+  addPresets,
+  addCalibrate,
   addEval,
   addReport,
   addCompare,

@@ -4,6 +4,7 @@ export function heapBase(): usize {
 }
 
 export { entropyRanges } from './entropy';
+export { inputStatistics } from './inputs';
 export { minMaxRanges } from './min-max';
 export { mseRanges } from './mse';
 export { percentileRanges } from './percentile';

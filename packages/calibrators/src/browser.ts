@@ -21,5 +21,13 @@ export { countsPerExpert, importanceColumns, importanceGaps, meanImportance, mer
 export { type ImportanceStatistics, importanceStatistics } from './importance/statistics.js';
 export { sumSquares } from './importance/sum-squares.js';
 export { weightedError } from './importance/weighted-error.js';
+export { createInputCollector, type InputCollector } from './inputs/collect.js';
+export {
+  emptyStatistics,
+  type InputStatistics,
+  mergeStatistics,
+  statisticsFromTensors,
+  statisticsTensors,
+} from './inputs/input-statistics.js';
 export { calibrators, entropy, minMax, movingAverage, mse, percentile } from './ranges/index.js';
 export { cutWindows } from './windows.js';

@@ -1,12 +1,17 @@
+import { CalibrantError } from '@calibrant/core';
 import type { ExecutionNames } from '@calibrant/pipeline';
 import type { Command } from 'commander';
 import { collect } from '../program.js';
+import { assignments } from './methods.js';
 
 /** Options of the command line that say how a model is run. */
 export interface ExecutionOptions {
   readonly activations?: string;
   readonly keepActivations?: string[];
   readonly kvCache?: string;
+  readonly statistics?: string;
+  readonly activationCalibrator?: string;
+  readonly activationCalibratorOption?: string[];
 }
 
 export function addExecutionOptions(command: Command): Command {
@@ -20,8 +25,26 @@ export function addExecutionOptions(command: Command): Command {
     .option('--kv-cache <grid>', 'round cached keys and values: fp8, int8-head, int4-g64-asym, fp8-tensor-static, ... or none');
 }
 
+/** Where the scales of static grids come from when a model is evaluated. */
+export function addStatisticsOptions(command: Command): Command {
+  return command
+    .option('--statistics <file>', 'a file of calibrant calibrate, from which static activation grids get their scales')
+    .option('--activation-calibrator <name>', 'how they are chosen: minmax (default), moving-average, percentile, mse or entropy')
+    .option('--activation-calibrator-option <option=value>', 'an option of it, such as percentile=99.9; may be repeated', collect);
+}
+
 /** What was given, or undefined for nothing. */
-export function executionNames({ activations, keepActivations, kvCache }: ExecutionOptions): ExecutionNames | undefined {
+export function executionNames(options: ExecutionOptions): ExecutionNames | undefined {
+  const { activations, keepActivations, kvCache, statistics, activationCalibrator: name } = options;
+  const needs = (message: string, option: string) => new CalibrantError('INVALID_ARGUMENT', message, { option });
+  if (name === undefined && options.activationCalibratorOption)
+    throw needs('--activation-calibrator-option needs --activation-calibrator.', '--activation-calibrator-option');
+  if (name !== undefined && statistics === undefined)
+    throw needs('--activation-calibrator chooses from statistics: give a file of calibrant calibrate with --statistics.', '--statistics');
+  if (statistics !== undefined && activations === undefined)
+    throw needs('--statistics is for static activation grids: add --activations int8-tensor-static.', '--statistics');
   if (activations === undefined && keepActivations === undefined && kvCache === undefined) return undefined;
-  return { activations, keepActivations, kvCache };
+  const calibratorOptions = assignments(options.activationCalibratorOption, '--activation-calibrator-option');
+  const calibrator = name === undefined ? undefined : { name, options: calibratorOptions };
+  return { activations, keepActivations, kvCache, statistics, calibrator };
 }

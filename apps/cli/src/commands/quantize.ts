@@ -6,6 +6,7 @@ import { type CommonOptions, withRun } from '../run-context.js';
 import { addExecutionOptions } from './execution-options.js';
 import { summary } from './quantize-summary.js';
 import { type RecipeOptions, recipeOf } from './recipe-of.js';
+import { calibrationModeOption } from './text-source.js';
 
 interface QuantizeOptions extends CommonOptions, RecipeOptions {
   readonly out?: string;
@@ -22,6 +23,7 @@ export function addQuantize(program: Command): Command {
     .description('quantize a model')
     .argument('<model>', 'a folder, a GGUF file, or a Hugging Face repository (org/name, org/name@revision)')
     .option('--out <folder>', 'where the quantized model goes; must be empty or not exist')
+    .option('--preset <name>', 'a recipe by name, see calibrant presets; the options below override it')
     .option('--recipe <file>', 'a recipe in JSON; the options below override it')
     .option('--method <name>', 'rtn (no data, default), or calibrated: gptq, awq, smoothquant')
     .option('--transform <name>', 'a transform before the quantizer: awq, smoothquant; may be repeated', collect)
@@ -36,12 +38,7 @@ export function addQuantize(program: Command): Command {
       '--calibration <source>',
       'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .parquet), or a data set of the Hub (org/name[@revision][:split])',
     )
-    .addOption(
-      new Option(
-        '--calibration-mode <mode>',
-        'pack: join documents and cut (default); documents: each begins a sequence; truncate: the beginning of each',
-      ).choices(['pack', 'documents', 'truncate']),
-    )
+    .addOption(calibrationModeOption())
     .option('--compare-text <file>', 'a text that the model is meant for: warn when the calibration text is far from it')
     .option('--samples <n>', 'calibration sequences (default 256)', wholeNumber)
     .option('--length <n>', 'tokens per calibration sequence (default 512)', wholeNumber)

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
+import { findPreset } from '@calibrant/pipeline';
 import type { ExecutionOptions } from './execution-options.js';
 import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { assignments, type MethodOptions, methodOf } from './methods.js';
@@ -8,6 +9,7 @@ import { calibrationSize, calibrationSource, importanceSource, type TextOptions 
 /** Options of the command line that make a recipe. */
 export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions, ExecutionOptions {
   readonly recipe?: string;
+  readonly preset?: string;
   readonly calibrator?: string;
   readonly calibratorOption?: string[];
   readonly scheme?: string;
@@ -26,7 +28,7 @@ export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions, 
 
 /** The recipe file with the command line's options over it. */
 export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
-  const base = options.recipe === undefined ? {} : await readRecipe(options.recipe);
+  const base = await baseOf(options);
   const method = methodOf(options, base);
   const integers = base.scheme === undefined && (options.format ?? nameOf(base.format, '')) !== 'gguf';
   const scheme = schemeOf(options) ?? (integers ? method.scheme : undefined);
@@ -46,6 +48,14 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };
+}
+
+/** What the options are laid over: a recipe file, a preset, or nothing. */
+async function baseOf({ recipe, preset }: RecipeOptions): Promise<RecipeInput> {
+  if (recipe !== undefined && preset !== undefined)
+    throw new CalibrantError('INVALID_ARGUMENT', 'Give either --recipe or --preset, not both.', { option: '--preset' });
+  if (preset !== undefined) return findPreset(preset).recipe;
+  return recipe === undefined ? {} : readRecipe(recipe);
 }
 
 function calibratorOf({ calibrator, calibratorOption }: RecipeOptions, base: RecipeInput['calibrator']): Pick<RecipeInput, 'calibrator'> {

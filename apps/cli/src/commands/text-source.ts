@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { CalibrantError, type RecipeInput } from '@calibrant/core';
+import { Option } from 'commander';
 
 type Calibration = NonNullable<RecipeInput['calibration']>;
 
@@ -33,6 +34,14 @@ export function calibrationSize({
     ...(seed === undefined ? {} : { seed }),
     ...(calibrationMode === undefined ? {} : { mode: calibrationMode as Calibration['mode'] }),
   };
+}
+
+/** `--calibration-mode`, alike for all commands. */
+export function calibrationModeOption(): Option {
+  return new Option(
+    '--calibration-mode <mode>',
+    'pack: join documents and cut (default); documents: each begins a sequence; truncate: the beginning of each',
+  ).choices(['pack', 'documents', 'truncate']);
 }
 
 /** What `--imatrix` names: an importance matrix in a file, or (`self`, a text, a folder) what to compute one on. */

@@ -1,9 +1,11 @@
-import type { Backend, Checkpoint, Registry, RunOptions } from '@calibrant/core';
+import { type Backend, bindCalibrator, type Checkpoint, type ExecutionPlan, type Registry, type RunOptions } from '@calibrant/core';
 import type { ModelIdentity } from '@calibrant/eval';
 import { openTokenizer, type Tokenizer, type Transformer } from '@calibrant/transformer';
 import { type ExecutionNames, overriddenPlan } from '../execution/named-plan.js';
 import { openModel } from '../open-model.js';
 import { openRegistered } from '../open-transformer.js';
+import { openStatistics } from '../statistics/check-statistics.js';
+import { withStaticInputs } from '../statistics/static-plan.js';
 import { identifyModel } from './model-identity.js';
 
 /** A model that is ready to be measured. */
@@ -37,7 +39,12 @@ export async function withModels<Result>(
       const plain = openRegistered(checkpoint, options.backend, options.registry);
       const names = i === 0 ? options.execution : undefined;
       const transformer = names
-        ? openRegistered(checkpoint, options.backend, options.registry, overriddenPlan(checkpoint, plain.description, names))
+        ? openRegistered(
+            checkpoint,
+            options.backend,
+            options.registry,
+            overriddenPlan(checkpoint, plain.description, names, await completion(names, checkpoint, plain, options.registry)),
+          )
         : plain;
       let identity: Promise<ModelIdentity> | undefined;
       opened.push({
@@ -56,4 +63,17 @@ export async function withModels<Result>(
     for (const model of opened) await model?.transformer.release();
     await Promise.all(checkpoints.map((checkpoint) => checkpoint.close()));
   }
+}
+
+/** How static grids of inputs get their scales: from the statistics that the names give. */
+async function completion(
+  { statistics, calibrator }: ExecutionNames,
+  checkpoint: Checkpoint,
+  transformer: Transformer,
+  registry: Registry,
+): Promise<(plan: ExecutionPlan) => ExecutionPlan> {
+  if (statistics === undefined) return (plan) => plan;
+  const bound = bindCalibrator(registry, calibrator ?? { name: 'minmax', options: {} });
+  const found = await openStatistics(statistics, checkpoint, transformer);
+  return (plan) => withStaticInputs(plan, found, bound);
 }

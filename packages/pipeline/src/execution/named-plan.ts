@@ -11,6 +11,10 @@ import { matchesPattern } from '../plan/patterns.js';
 
 /** How a model is to be run, by names. */
 export interface ExecutionNames {
+  /** A file of `calibrant calibrate`: static grids get their scales from it. */
+  readonly statistics?: string | undefined;
+  /** How ranges are chosen of the statistics; `minmax` if absent. */
+  readonly calibrator?: { readonly name: string; readonly options: Record<string, unknown> } | undefined;
   /** Grid of the inputs of linear layers: `int8-token`, `fp8-token`, `int4-g128`, `int8-tensor-static`; `none` for floating point. */
   readonly activations?: string | undefined;
   /** Patterns of weight names whose layers' inputs stay in floating point. */
@@ -34,13 +38,18 @@ export function namedPlan(description: ArchitectureDescription, names: Execution
   return plan;
 }
 
-/** The plan of a checkpoint with the parts replaced that names are given for. */
+/**
+ * The plan of a checkpoint with the parts replaced that names are given for.
+ *
+ * @param complete finds the scales of static grids
+ */
 export function overriddenPlan(
   { execution }: Checkpoint,
   description: ArchitectureDescription,
   names: ExecutionNames,
+  complete: (plan: ExecutionPlan) => ExecutionPlan = (plan) => plan,
 ): ExecutionPlan | null {
-  const named = namedPlan(description, names);
+  const named = complete(namedPlan(description, names));
   const activations = names.activations === undefined ? (execution?.activations ?? new Map()) : named.activations;
   const keyValueCache = names.kvCache === undefined ? execution?.keyValueCache : named.keyValueCache;
   const grids = [...activations.values(), ...[...(keyValueCache?.values() ?? [])].map(({ key }) => key)];
@@ -48,7 +57,7 @@ export function overriddenPlan(
   if (unknown)
     throw new CalibrantError(
       'UNSUPPORTED',
-      `The scales of the static grid ${activationSchemeName(unknown.scheme)} come from calibration. Quantize with it (calibrant quantize --activations, --kv-cache) and evaluate the output, or name a grid that is measured at run time, such as int8-token or fp8-token.`,
+      `The scales of the static grid ${activationSchemeName(unknown.scheme)} come from calibration. Quantize with it (calibrant quantize --activations, --kv-cache) and evaluate the output, give a file of calibrant calibrate with --statistics (for inputs of layers), or name a grid that is measured at run time, such as int8-token or fp8-token.`,
       { option: names.activations === undefined ? '--kv-cache' : '--activations' },
     );
   return grids.length === 0 ? null : { activations, ...(keyValueCache ? { keyValueCache } : {}) };

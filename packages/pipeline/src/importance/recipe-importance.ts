@@ -12,6 +12,7 @@ import type {
 import type { Transformer } from '@calibrant/transformer';
 import { calibrate } from '../run/calibration.js';
 import { collectImportance } from '../run/collect-importance.js';
+import { importanceOfStatistics, isStatisticsFile } from '../statistics/statistics-importance.js';
 import { checkCoverage, checkImportance } from './check-importance.js';
 import { namedEntries, sourcesOf } from './named-entries.js';
 import { readImportance } from './read-importance.js';
@@ -41,7 +42,9 @@ export async function openImportance(
   const { linears } = input.facts;
   const coverage = (plan: readonly PlannedTensor[], covered: ReadonlySet<string>) => checkCoverage(plan, covered, recipe.scheme.name);
   if ('file' in importance) {
-    const matrix = await readImportance(importance.file, format);
+    const matrix = (await isStatisticsFile(importance.file))
+      ? await importanceOfStatistics(importance.file, input, transformer, await format.outputs(input, formatOptions))
+      : await readImportance(importance.file, format);
     const covered = new Set(matrix.entries.keys());
     const origin = originOf(path.basename(importance.file), matrix);
     return {

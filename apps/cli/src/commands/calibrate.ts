@@ -1,0 +1,73 @@
+import { makeStatistics, type StatisticsResult } from '@calibrant/pipeline';
+import type { Command } from 'commander';
+import { formatCount, formatDuration } from '../output/format.js';
+import { renderTable } from '../output/table.js';
+import { addCommonOptions, wholeNumber } from '../program.js';
+import { type CommonOptions, withRun } from '../run-context.js';
+import { calibrationModeOption, calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
+
+interface CalibrateOptions extends CommonOptions, TextOptions {
+  readonly calibration: string;
+  readonly out: string;
+  readonly compareText?: string;
+  readonly force?: boolean;
+}
+
+/** `calibrant calibrate`: runs a model once on calibration text and keeps what its layers see. */
+export function addCalibrate(program: Command): Command {
+  const command = program
+    .command('calibrate')
+    .description('run a model once on calibration text, and keep statistics of every linear layer’s input for many recipes')
+    .argument('<model>', 'a folder, a GGUF file, or a Hugging Face repository')
+    .requiredOption('--out <file>', 'the file to write, such as statistics.safetensors')
+    .option(
+      '--calibration <source>',
+      'self (text that the model generates), random, a file or folder of text, or a data set of the Hub (org/name[@revision][:split])',
+      'self',
+    )
+    .option('--samples <n>', 'sequences (default 256)', wholeNumber)
+    .option('--length <n>', 'tokens per sequence (default 512)', wholeNumber)
+    .option('--seed <n>', 'seed of everything random (default 0)', Number)
+    .addOption(calibrationModeOption())
+    .option('--compare-text <file>', 'a text that the model is meant for: say how far the calibration text is from it')
+    .option('--force', 'replace the file');
+  return addCommonOptions(command).action(async (model: string, options: CalibrateOptions) => {
+    const { out, compareText, force = false } = options;
+    const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
+      makeStatistics({
+        model,
+        calibration: { ...calibrationSource(options.calibration), ...calibrationSize(options) },
+        out,
+        force,
+        ...(compareText === undefined ? {} : { compareText }),
+        registry,
+        backend,
+        onEvent: reporter.onEvent,
+        signal,
+      }),
+    );
+    process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${describe(result)}\n`);
+  });
+}
+
+function describe({ out, calibration, inputs, seconds }: StatisticsResult): string {
+  const { sequences, tokens, available, source, comparison } = calibration;
+  const percent = (part: number) => `${(100 * part).toFixed(1)} %`;
+  const rows = inputs.map(({ layers, channels, min, max, rms, peakRatio, deadChannels }) => [
+    layers[0].replace(/\.weight$/, ''),
+    formatCount(layers.length),
+    formatCount(channels),
+    ...[min, max, rms, peakRatio].map((value) => value.toPrecision(4)),
+    formatCount(deadChannels),
+  ]);
+  return [
+    `Wrote ${out} in ${formatDuration(seconds * 1000)}: inputs of ${formatCount(inputs.reduce((sum, { layers }) => sum + layers.length, 0))} linear layers on ${formatCount(sequences)} sequences (${formatCount(tokens)} of ${formatCount(available)} tokens, ${source}).`,
+    ...(comparison
+      ? [
+          `Against the text compared with: ${comparison.divergence.toFixed(3)} bits of Jensen-Shannon divergence (${comparison.expected.toFixed(3)} by chance), ${percent(comparison.unseenShare)} of its tokens never seen.`,
+        ]
+      : []),
+    '',
+    renderTable(['input of', 'layers', 'channels', 'min', 'max', 'rms', 'peak / median', 'dead'], rows),
+  ].join('\n');
+}
