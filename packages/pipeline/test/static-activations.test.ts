@@ -12,7 +12,7 @@ import { scratchFolder } from './fixture.js';
 
 /** compressed-tensors that takes any plan and notes the grids it is given. */
 function noting(found: Map<string, ActivationGrid>): Format {
-  const format = compressedTensors();
+  const format = compressedTensors() as Format;
   return {
     ...format,
     keepsExecution: true,
