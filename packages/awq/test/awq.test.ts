@@ -20,7 +20,7 @@ describe('the WebAssembly variants equal the references bit for bit', () => {
     [20, 39, 13],
   ])('%d tokens or rows, %d channels in groups of %d', (count, n, groupSize) => {
     const x = normal(count, n);
-    x.data.fill(0, 0, Math.min(groupSize, n));
+    (x.data as Float32Array).fill(0, 0, Math.min(groupSize, n));
     const grams = groupGrams.reference({ x }, { groupSize }, all);
     expect(runWasm(groupGrams, { x }, { groupSize })).toEqual(grams);
     expect(runWasm(relativeMagnitudes, { w: x }, { groupSize })).toEqual(relativeMagnitudes.reference({ w: x }, { groupSize }, all));
@@ -51,7 +51,7 @@ describe('the clip search', () => {
 
   it('leaves groups of zeros and channels without inputs as they are', () => {
     const w = normal(2, 8);
-    w.data.fill(0, 0, 4);
+    (w.data as Float32Array).fill(0, 0, 4);
     const { clipped, errors } = searchClip.reference(
       { w, h: tensor('f32', [8, 4]) },
       { bits: 4, groupSize: 4, symmetric: false, steps: 10 },
