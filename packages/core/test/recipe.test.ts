@@ -21,6 +21,8 @@ describe('parseRecipe', () => {
       scheme: { name: 'Q4_K_M', options: {} },
       format: { name: 'gguf', options: {} },
       keep: [],
+      keepActivations: [],
+      roundedCalibration: false,
       overrides: {},
     });
     expect(parseRecipe({ calibration: {} }).calibration).toEqual({ source: 'self', samples: 256, length: 512, seed: 0 });
@@ -122,6 +124,10 @@ describe('recipeJsonSchema', () => {
       'importance',
       'target',
       'propagate',
+      'activations',
+      'keepActivations',
+      'kvCache',
+      'roundedCalibration',
       'keep',
       'overrides',
     ]);
