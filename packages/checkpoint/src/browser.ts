@@ -14,6 +14,7 @@ export type { ActivationOf, ModelLayout, PartWriter, StoredWeight } from './mode
 export { createModelWriter } from './model/model-writer.js';
 export { folderOutputs, isPlannable, sourceFloat } from './model/plain-tensors.js';
 export { type RowBuffer, rowBuffer } from './model/row-buffer.js';
+export { copySideFiles } from './model/side-files.js';
 export { sourceScaleDtype, storedScales } from './model/stored-scales.js';
 export { MAX_HEADER_BYTES, readSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from './safetensors/header.js';
 export { INDEX_FILE, parseSafetensorsIndex } from './safetensors/index-file.js';

@@ -43,11 +43,14 @@ const texts = {
   'README.md': '#',
   'perplexity.json': '{}',
 };
-const source = memoryCheckpoint(
+const plain = memoryCheckpoint(
   tensors,
   { model_type: 'llama', torch_dtype: 'bfloat16', quantization_config: { quant_method: 'old' } },
   texts,
 );
+/** No text in any encoding. */
+const binary: Record<string, Uint8Array> = { 'tokenizer.model': Uint8Array.of(0x0a, 0xff, 0), 'optimizer.bin': Uint8Array.of(0xff) };
+const source = { ...plain, files: [...plain.files, ...Object.keys(binary)], bytes: async (file: string) => binary[file] };
 const input = formatInput(source, [q, k]);
 const text = ({ files }: MemoryFolder, name: string) => new TextDecoder().decode(files.get(name));
 
@@ -127,7 +130,9 @@ describe('a written folder', () => {
       'generation_config.json',
       'model.safetensors',
       'tokenizer.json',
+      'tokenizer.model',
     ]);
+    expect(folder.files.get('tokenizer.model')).toEqual(binary['tokenizer.model']);
     expect(text(folder, 'tokenizer.json')).toBe('{"a":1}');
     expect(JSON.parse(text(folder, 'calibrant.json'))).toEqual({ recipe: input.recipe });
   });

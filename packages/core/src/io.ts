@@ -62,6 +62,8 @@ export interface Checkpoint {
   readCoded?(name: string, range?: { readonly start: number; readonly end: number }): Promise<QuantizedTensor>;
   /** A side file (`tokenizer.json`, …) as text, or undefined when there is none. */
   text(file: string): Promise<string | undefined>;
+  /** A side file as bytes (`tokenizer.model`), or undefined when there is none. Absent where all side files are texts. */
+  bytes?(file: string): Promise<Uint8Array | undefined>;
   /** The names of the side files. */
   readonly files: readonly string[];
   /** How its quantization means it to be run: grids of activations and of cached keys and values. */

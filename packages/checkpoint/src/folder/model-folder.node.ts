@@ -10,7 +10,6 @@ import { openShards } from './shards.node.js';
 /** A checkpoint in a local folder. */
 export interface ModelFolder extends Checkpoint {
   readonly path: string;
-  /** A side file as bytes (`tokenizer.model`), or undefined when there is none. */
   bytes(file: string): Promise<Uint8Array | undefined>;
 }
 

@@ -6,7 +6,7 @@ import type { HubFile } from './cache.node.js';
 import { retryable } from './retry.js';
 
 /** What a model needs beside its weights. */
-const SIDE_FILE = /\.(json|jinja)$|^tokenizer\.model$|^merges\.txt$|^vocab\.txt$|^LICEN[SC]E(\.|$)/i;
+const SIDE_FILE = /\.(json|jinja|tiktoken)$|^(tokenizer|spiece|sentencepiece\.bpe)\.model$|^merges\.txt$|^vocab\.txt$|^LICEN[SC]E(\.|$)/i;
 const SHA1 = /^[0-9a-f]{40}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 

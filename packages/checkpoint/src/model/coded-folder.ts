@@ -44,6 +44,7 @@ export function codedFolder(checkpoint: Checkpoint, { weights, parts, backend, e
     files: checkpoint.files,
     ...(execution ? { execution } : {}),
     text: (file) => checkpoint.text(file),
+    ...(checkpoint.bytes ? { bytes: checkpoint.bytes } : {}),
     async read(name, range) {
       const weight = byName.get(name);
       return weight ? decode(await weight.readCoded(...rowsOf(weight, range)), backend) : checkpoint.read(name, range);

@@ -1,9 +1,25 @@
-import { elementCount, type FormatInput, type OutputFolder, type PlannedTensor } from '@calibrant/core';
+import { type Checkpoint, elementCount, type FormatInput, type OutputFolder, type PlannedTensor } from '@calibrant/core';
 import type { ModelLayout } from './model-layout.js';
 
 /** Tokenizer, chat template, generation defaults and preprocessors; not what a source folder holds besides (readme, evaluation, other weights). */
 const COPIED =
-  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab|merges|chat_template|preprocessor_config|processor_config|video_preprocessor_config)\.(json|txt|jinja|jsonl)$/;
+  /^(tokenizer|tekken|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab|merges|chat_template|preprocessor_config|processor_config|video_preprocessor_config)\.(json|txt|jinja|jsonl)$/;
+
+/** The same as bytes: SentencePiece models and tiktoken ranks, which slow tokenizers and some servers read. */
+const COPIED_BYTES = /^(tokenizer|spiece|sentencepiece\.bpe)\.model$|^[\w.-]+\.tiktoken$/;
+
+/** Copies what a runtime needs beside the weights: tokenizer (text and binary files), chat template, generation defaults, preprocessors. */
+export async function copySideFiles(checkpoint: Checkpoint, folder: OutputFolder): Promise<void> {
+  for (const file of checkpoint.files) {
+    const text = COPIED.test(file) ? await checkpoint.text(file) : undefined;
+    if (text !== undefined) await folder.writeText(file, text);
+    const bytes = COPIED_BYTES.test(file) ? await checkpoint.bytes?.(file) : undefined;
+    if (bytes === undefined) continue;
+    const sink = await folder.create(file, { bytes: bytes.byteLength });
+    await sink.write(0, bytes);
+    await sink.close();
+  }
+}
 
 /** Copies the side files that a runtime needs, and writes the config, the format's own files and the recipe. */
 export async function writeSideFiles(
@@ -12,11 +28,7 @@ export async function writeSideFiles(
   folder: OutputFolder,
   described: ReturnType<ModelLayout['describe']>,
 ): Promise<void> {
-  for (const file of checkpoint.files) {
-    if (!COPIED.test(file)) continue;
-    const text = await checkpoint.text(file);
-    if (text !== undefined) await folder.writeText(file, text);
-  }
+  await copySideFiles(checkpoint, folder);
   const { quantization_config: _, ...kept } = checkpoint.config;
   const config = withFloatType(kept, plan);
   await folder.writeText('config.json', json(described ? { ...config, quantization_config: described.quantization } : config));

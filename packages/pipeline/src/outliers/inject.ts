@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createAtomicFolder, createShardedWriter } from '@calibrant/checkpoint';
+import { copySideFiles, createAtomicFolder, createShardedWriter } from '@calibrant/checkpoint';
 import {
   type Backend,
   CalibrantError,
@@ -129,16 +129,9 @@ async function writeModel(
   return writer.files;
 }
 
-/** Tokenizer, chat template and generation defaults. */
-const COPIED =
-  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab|merges|chat_template)\.(json|txt|jinja)$/;
-
 async function writeSideFiles(checkpoint: Checkpoint, folder: OutputFolder, dtype: InjectionOptions['dtype'], made: object): Promise<void> {
   const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
-  for (const file of checkpoint.files) {
-    const text = COPIED.test(file) ? await checkpoint.text(file) : undefined;
-    if (text !== undefined) await folder.writeText(file, text);
-  }
+  await copySideFiles(checkpoint, folder);
   const { quantization_config: _, ...config } = checkpoint.config;
   const typeKey = 'dtype' in config ? 'dtype' : 'torch_dtype';
   await folder.writeText('config.json', json(dtype === 'source' ? config : { ...config, [typeKey]: 'float32' }));
