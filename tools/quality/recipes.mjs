@@ -44,6 +44,21 @@ export const W8A8 = {
   ],
 };
 
+/** Static ranges of activations by every calibrator, all else equal. */
+export const ACTIVATION_CALIBRATORS = {
+  title: 'Calibrators for static ranges of activations (W8A8, weights per channel, activations per tensor)',
+  runs: [
+    'minmax',
+    'moving-average',
+    ...[99, 99.9, 99.99, 99.999].map((percentile) => ({ name: 'percentile', options: { percentile } })),
+    ...[2, 2.4].map((norm) => ({ name: 'mse', options: { norm } })),
+    'entropy',
+  ].map((activationCalibrator) => ({
+    name: [activationCalibrator.name ?? activationCalibrator, ...Object.values(activationCalibrator.options ?? {})].join(' '),
+    recipe: { ...w8, activations: 'int8-tensor-static', activationCalibrator },
+  })),
+};
+
 const w4 = { scheme: 'int4-channel-sym', activations: 'int4-token' };
 
 export const W4A4 = {
@@ -56,4 +71,4 @@ export const W4A4 = {
   ],
 };
 
-export const GROUPS = [CALIBRATORS, METHODS, W8A8, W4A4];
+export const GROUPS = [CALIBRATORS, ACTIVATION_CALIBRATORS, METHODS, W8A8, W4A4];

@@ -104,6 +104,33 @@ describe('calibrant calibrate', () => {
   });
 });
 
+describe('calibrant quantize --activation-calibrator', () => {
+  const W8A8 = ['--scheme', 'int8-channel-sym', '--activations', 'int8-tensor-static', ...SMALL];
+
+  it('chooses static ranges, percentile unless told', async () => {
+    const scaleBy = async (name: string, args: readonly string[]) => {
+      const { code, stdout } = await runCli(['quantize', modelFolder, '--out', at(name), ...W8A8, ...args, '--json', '--quiet']);
+      expect(code).toBe(0);
+      return JSON.parse(stdout).execution.scales['model.layers.0.mlp.down_proj.weight'].scale as number;
+    };
+    const whole = await scaleBy('whole', ['--activation-calibrator', 'minmax']);
+    const most = await scaleBy('most', ['--activation-calibrator', 'percentile', '--activation-calibrator-option', 'percentile=99']);
+    const usual = await scaleBy('usual', []);
+    expect(whole).toBeGreaterThan(usual);
+    expect(usual).toBeGreaterThan(most);
+  });
+
+  it.each([
+    [['--activation-calibrator', 'percentil'], /Did you mean "percentile"/],
+    [['--activation-calibrator-option', 'norm=2'], /needs --activation-calibrator/],
+    [['--activation-calibrator', 'mse', '--activations', 'int8-token'], /chooses the ranges of static grids, and this recipe has none/],
+  ])('says what is wrong with %j, and leaves nothing', async (args, message) => {
+    const { code, stderr } = await runCli(['quantize', modelFolder, '--out', at('refused'), ...W8A8, ...args]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+    expect((await readdir(folder)).filter((name) => name.startsWith('refused'))).toEqual([]);
+  });
+});
+
 describe('presets', () => {
   it('are listed, are valid recipes, and answer a slip with the nearest', async () => {
     const { stdout } = await runCli(['presets']);

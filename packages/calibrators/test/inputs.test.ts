@@ -14,6 +14,7 @@ import {
   createReferenceBackend,
   createRegistry,
   createRng,
+  decodeOne,
   type Tensor,
   tensor,
 } from '@calibrant/core';
@@ -187,6 +188,26 @@ describe('static ranges', () => {
     const gaussian = await observe([normal(4)], 1);
     const { high } = bind('mse', { norm: 2 }).range(gaussian, { bits: 4, symmetric: true });
     expect(Math.abs(high - 2.55)).toBeLessThan(0.2);
+  });
+
+  it('mse for E4M3 is the best of all shrunk ranges, by an oracle that tries every value of the type', async () => {
+    const heavy = await observe([{ ...normal(3), data: (normal(3).data as Float32Array).map((value) => value ** 3) }], 1);
+    const { exponent, counts } = heavy.histogram;
+    const values = Array.from({ length: 256 }, (_, pattern) => decodeOne('f8_e4m3', pattern)).filter(Number.isFinite);
+    const most = bind('minmax').range(heavy, { bits: 8, symmetric: true }).high;
+    const errors = Array.from({ length: 40 }, (_, step) => {
+      const scale = Math.fround((most * (1 - step / 50)) / 448);
+      let sum = 0;
+      for (const [bin, count] of counts.entries()) {
+        if (count === 0) continue;
+        const x = (bin + 0.5 - 2048) * 2 ** exponent;
+        sum += count * Math.min(...values.map((value) => Math.abs(value * scale - x))) ** 2;
+      }
+      return sum;
+    });
+    const best = errors.indexOf(Math.min(...errors));
+    const range = bind('mse', { norm: 2, grid: 50 }).range(heavy, { type: 'float', bits: 8, symmetric: true });
+    expect(range.high).toBeCloseTo(most * (1 - best / 50), 3);
   });
 
   it('of zeros and of constants are usable grids', async () => {

@@ -1,7 +1,8 @@
-import { createRng, gridOfRange, tensor } from '@calibrant/core';
+import { createRng, decodeOne, gridOfRange, tensor } from '@calibrant/core';
 import { runWasm } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { E4M3_LEVELS, e4m3RunEnd } from '../src/ranges/e4m3.js';
 import { entropyRanges, entropySearch } from '../src/ranges/entropy.js';
 import { minMaxRanges } from '../src/ranges/min-max.js';
 import { mseRanges } from '../src/ranges/mse.js';
@@ -131,7 +132,12 @@ describe('mse', () => {
 });
 
 /** The search as the slides print it: distributions made anew for each i, then their KL divergence. */
-function publishedSearch(histogram: readonly number[], levels: number, startBin: number): number {
+function publishedSearch(
+  histogram: readonly number[],
+  levels: number,
+  startBin: number,
+  runOf = (k: number, i: number) => Math.floor((k * levels) / i),
+): number {
   const normalized = (values: number[]) => {
     const sum = values.reduce((a, b) => a + b, 0);
     return values.map((value) => value / sum);
@@ -142,7 +148,7 @@ function publishedSearch(histogram: readonly number[], levels: number, startBin:
     p[i - 1] += histogram.slice(i).reduce((a, b) => a + b, 0);
     const q = histogram.slice(0, i);
     const runs = Array.from({ length: levels }, (): number[] => []);
-    for (const k of q.keys()) if (histogram[k] > 0) runs[Math.floor((k * levels) / i)].push(k);
+    for (const k of q.keys()) if (histogram[k] > 0) runs[runOf(k, i)].push(k);
     for (const members of runs) {
       const sum = members.reduce((total, k) => total + histogram[k], 0);
       for (const k of members) q[k] = sum / members.length;
@@ -172,6 +178,25 @@ describe('entropy', () => {
         expect(entropySearch(histogram, levels, startBin)).toBe(publishedSearch(histogram, levels, startBin));
       }
     }
+  });
+
+  it('with runs that are the cells of E4M3 finds what the published algorithm finds with them', () => {
+    const values = Array.from({ length: 127 }, (_, pattern) => decodeOne('f8_e4m3', pattern));
+    const nearest = (k: number, i: number) =>
+      values.findIndex((value, level) => level === 126 || (k * 448) / i < (value + values[level + 1]) / 2);
+    const random = createRng(5);
+    const chosen = [0.02, 0.2].map((tail) => {
+      const histogram = new Array<number>(240).fill(0);
+      for (let i = 0; i < 5000; i++) {
+        const value = Math.abs(random.normal()) * (random.uniform() < tail ? 0.3 : 0.06);
+        histogram[Math.min(239, Math.floor(value * 240))]++;
+      }
+      const found = entropySearch(histogram, E4M3_LEVELS, 32, e4m3RunEnd);
+      expect(found).toBe(publishedSearch(histogram, 127, 32, nearest));
+      return found;
+    });
+    // Cells that grow with the values make far values cheap: less is clipped than on an even grid.
+    expect(Math.max(...chosen)).toBeGreaterThan(120);
   });
 
   it('clips a far value away and keeps an even distribution whole', () => {

@@ -32,7 +32,10 @@ export interface ValueStatistics {
 }
 
 /** The part of a grid that a range is chosen for. */
-export type GridForm = Pick<FitAttributes, 'bits' | 'symmetric'>;
+export interface GridForm extends Pick<FitAttributes, 'bits' | 'symmetric'> {
+  /** `float` for E4M3 values times a scale; integers if absent. */
+  readonly type?: 'int' | 'float';
+}
 
 /** A calibrator with its options, as quantizers get it. */
 export interface BoundCalibrator {

@@ -127,6 +127,7 @@ describe('recipeJsonSchema', () => {
       'activations',
       'keepActivations',
       'kvCache',
+      'activationCalibrator',
       'roundedCalibration',
       'keep',
       'overrides',

@@ -18,6 +18,7 @@ import {
 } from '@calibrant/core';
 import { planForTarget, type TargetReport } from './allocate/target-plan.js';
 import { describeOutput } from './describe-output.js';
+import { bindActivationCalibrator, checkActivationCalibrator } from './execution/activation-calibrator.js';
 import { dynamicPart, type ExecutionReport, executionReport, recipePlan } from './execution/recipe-plan.js';
 import { checkCoverage } from './importance/check-importance.js';
 import { openImportance } from './importance/recipe-importance.js';
@@ -111,6 +112,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const quantizerOptions = parseOptions(quantizer.options, recipe.quantizer.options, 'recipe.quantizer.options');
   const formatOptions = parseOptions(format.options, recipe.format.options, 'recipe.format.options');
   const calibrator = recipe.calibrator ? bindCalibrator(registry, recipe.calibrator) : undefined;
+  const activationCalibrator = bindActivationCalibrator(recipe, registry);
   const transforms = recipeTransforms(recipe, registry);
 
   const target = { force: options.force ?? false, marker: PROVENANCE_FILE, protect: localInputs(options.model, recipe) };
@@ -152,6 +154,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     checkGrids(quantizer, plan, facts.linears, options);
     if (calibrator) checkCalibrator(calibrator.name, plan);
     const execution = recipePlan(recipe, transformer.description, format, plan);
+    checkActivationCalibrator(recipe, execution);
     const planned = planTransforms(transforms, transformer.description, plan, execution, options);
     for (const warning of servingWarnings(plan, facts, format.name, { recipe, gpus: options.gpus }))
       options.onEvent?.({ warning, item: 'serving' });
@@ -179,6 +182,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
         transformer: observed,
         importance: weighed?.matrix,
         execution,
+        activationCalibrator,
       });
       files = await writer.finish();
     } catch (error) {

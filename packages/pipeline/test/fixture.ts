@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { awq } from '@calibrant/awq';
@@ -24,4 +24,12 @@ export async function scratchFolder(): Promise<{ path: (name: string) => string;
 /** A copy of the embedded model that a test may damage. */
 export async function copyModel(to: string): Promise<void> {
   await cp(modelFolder, to, { recursive: true });
+}
+
+/** Writes zeros over a tensor of a safetensors file. */
+export async function zeroTensor(file: string, name: string): Promise<void> {
+  const bytes = await readFile(file);
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const [from, to] = JSON.parse(bytes.toString('utf8', 8, start))[name].data_offsets as [number, number];
+  await writeFile(file, bytes.fill(0, start + from, start + to));
 }

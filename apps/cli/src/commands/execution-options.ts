@@ -1,4 +1,4 @@
-import { CalibrantError } from '@calibrant/core';
+import { CalibrantError, type RecipeInput } from '@calibrant/core';
 import type { ExecutionNames } from '@calibrant/pipeline';
 import type { Command } from 'commander';
 import { collect } from '../program.js';
@@ -22,29 +22,58 @@ export function addExecutionOptions(command: Command): Command {
       'layers whose inputs stay in floating point, such as *.down_proj.weight; may be repeated',
       collect,
     )
-    .option('--kv-cache <grid>', 'round cached keys and values: fp8, int8-head, int4-g64-asym, fp8-tensor-static, ... or none');
+    .option('--kv-cache <grid>', 'round cached keys and values: fp8, int8-head, int4-g64-asym, fp8-tensor-static, ... or none')
+    .option(
+      '--activation-calibrator <name>',
+      'ranges of static grids of inputs and caches: minmax, moving-average, percentile, mse or entropy (default: percentile for integers, minmax for fp8)',
+    )
+    .option('--activation-calibrator-option <option=value>', 'an option of it, such as percentile=99.9; may be repeated', collect);
 }
 
 /** Where the scales of static grids come from when a model is evaluated. */
 export function addStatisticsOptions(command: Command): Command {
-  return command
-    .option('--statistics <file>', 'a file of calibrant calibrate, from which static activation grids get their scales')
-    .option('--activation-calibrator <name>', 'how they are chosen: minmax (default), moving-average, percentile, mse or entropy')
-    .option('--activation-calibrator-option <option=value>', 'an option of it, such as percentile=99.9; may be repeated', collect);
+  return command.option('--statistics <file>', 'a file of calibrant calibrate, from which static activation grids get their scales');
 }
 
 /** What was given, or undefined for nothing. */
 export function executionNames(options: ExecutionOptions): ExecutionNames | undefined {
-  const { activations, keepActivations, kvCache, statistics, activationCalibrator: name } = options;
+  const { activations, keepActivations, kvCache, statistics } = options;
+  const calibrator = activationCalibratorOf(options);
   const needs = (message: string, option: string) => new CalibrantError('INVALID_ARGUMENT', message, { option });
-  if (name === undefined && options.activationCalibratorOption)
-    throw needs('--activation-calibrator-option needs --activation-calibrator.', '--activation-calibrator-option');
-  if (name !== undefined && statistics === undefined)
+  if (calibrator !== undefined && statistics === undefined)
     throw needs('--activation-calibrator chooses from statistics: give a file of calibrant calibrate with --statistics.', '--statistics');
   if (statistics !== undefined && activations === undefined)
     throw needs('--statistics is for static activation grids: add --activations int8-tensor-static.', '--statistics');
   if (activations === undefined && keepActivations === undefined && kvCache === undefined) return undefined;
-  const calibratorOptions = assignments(options.activationCalibratorOption, '--activation-calibrator-option');
-  const calibrator = name === undefined ? undefined : { name, options: calibratorOptions };
   return { activations, keepActivations, kvCache, statistics, calibrator };
+}
+
+/** The fields of a recipe that were given. */
+export function executionOf(options: ExecutionOptions, base: RecipeInput): RecipeInput {
+  const { activations, keepActivations, kvCache } = options;
+  const activationCalibrator = activationCalibratorOf(options, base.activationCalibrator);
+  return {
+    ...(activations === undefined ? {} : { activations }),
+    ...(keepActivations ? { keepActivations } : {}),
+    ...(kvCache === undefined ? {} : { kvCache }),
+    ...(activationCalibrator ? { activationCalibrator } : {}),
+  };
+}
+
+type NamedCalibrator = { readonly name: string; readonly options: Record<string, unknown> };
+
+/** The calibrator of static ranges over that of a recipe, whose options it keeps when it is the same. */
+function activationCalibratorOf(
+  { activationCalibrator, activationCalibratorOption: texts }: ExecutionOptions,
+  base?: RecipeInput['activationCalibrator'],
+): NamedCalibrator | undefined {
+  if (activationCalibrator === undefined && texts === undefined) return undefined;
+  const before = typeof base === 'string' ? { name: base } : base;
+  const name = activationCalibrator ?? before?.name;
+  if (name === undefined)
+    throw new CalibrantError('INVALID_ARGUMENT', '--activation-calibrator-option needs --activation-calibrator.', {
+      option: '--activation-calibrator-option',
+    });
+  const kept = before?.name === name ? before.options : {};
+  return { name, options: { ...kept, ...assignments(texts, '--activation-calibrator-option') } };
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { CalibrantError, parseRecipe, type RecipeInput } from '@calibrant/core';
 import { findPreset } from '@calibrant/pipeline';
-import type { ExecutionOptions } from './execution-options.js';
+import { type ExecutionOptions, executionOf } from './execution-options.js';
 import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { assignments, type MethodOptions, methodOf } from './methods.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
@@ -44,7 +44,7 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...(calibration ? { calibration } : {}),
     ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
     ...target,
-    ...executionOf(options),
+    ...executionOf(options, base),
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };
@@ -67,14 +67,6 @@ function calibratorOf({ calibrator, calibratorOption }: RecipeOptions, base: Rec
     });
   const kept = base !== undefined && nameOf(base, '') === name ? optionsOf(base) : {};
   return { calibrator: { name, options: { ...kept, ...assignments(calibratorOption, '--calibrator-option') } } };
-}
-
-function executionOf({ activations, keepActivations, kvCache }: ExecutionOptions): RecipeInput {
-  return {
-    ...(activations === undefined ? {} : { activations }),
-    ...(keepActivations ? { keepActivations } : {}),
-    ...(kvCache === undefined ? {} : { kvCache }),
-  };
 }
 
 /** The scheme and the format as far as they are given, each with its options; core fills in the other so that they fit. */

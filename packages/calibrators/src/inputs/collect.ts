@@ -18,15 +18,15 @@ export interface InputCollector {
 /**
  * Collects {@link InputStatistics}. Sums of a sequence are made in f64 on the lane of its input, and added in the order of the calls: the result depends neither on lanes nor on timing.
  *
- * @param points points with their channels; one that is never observed ends with statistics of no token
+ * @param points points with their channels; one that is never observed ends with statistics of no token. Without it every point that is observed counts
  * @throws CalibrantError `NON_FINITE` (from `settle` and `finish`) when an input holds NaN or infinite values, with their number and the point
  * @example
  * const collector = createInputCollector(backend, new Map([['attention input', 4096]]));
  * collector.observe('attention input', x);
  * const { tokens, peaks } = (await collector.finish()).get('attention input')!;
  */
-export function createInputCollector(backend: Backend, points: ReadonlyMap<string, number>): InputCollector {
-  const totals = new Map([...points].map(([point, channels]) => [point, emptyStatistics(channels)]));
+export function createInputCollector(backend: Backend, points?: ReadonlyMap<string, number>): InputCollector {
+  const totals = new Map([...(points ?? [])].map(([point, channels]) => [point, emptyStatistics(channels)]));
   const waiting: { readonly point: string; readonly tokens: number; readonly parts: Promise<Record<string, Tensor>> }[] = [];
 
   const fetch = async (handles: Record<string, BufferHandle>) => {
@@ -42,12 +42,13 @@ export function createInputCollector(backend: Backend, points: ReadonlyMap<strin
     if (!oldest) return;
     const { point, tokens } = oldest;
     const part = ofSequence(await oldest.parts, tokens, point);
-    totals.set(point, mergeStatistics(totals.get(point) as InputStatistics, part));
+    const before = totals.get(point);
+    totals.set(point, before ? mergeStatistics(before, part) : part);
   };
 
   return {
     observe(point, x) {
-      if (!totals.has(point) || x.shape[0] === 0) return;
+      if ((points && !points.has(point)) || x.shape[0] === 0) return;
       const parts = fetch(backend.run(inputStatistics, { x }, {}));
       parts.catch(() => {}); // reported in its turn
       waiting.push({ point, tokens: x.shape[0], parts });

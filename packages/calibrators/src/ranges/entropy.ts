@@ -1,5 +1,6 @@
 import { type Calibrator, defineCalibrator, type FitAttributes, type GridForm, type ValueRange } from '@calibrant/core';
 import { z } from 'zod';
+import { E4M3_LEVELS, e4m3RunEnd } from './e4m3.js';
 import { magnitudes, trimmed } from './histogram.js';
 import { observedRange } from './min-max.js';
 import { forGrid, rangeKernel, wholeRange } from './range-kernel.js';
@@ -20,8 +21,15 @@ type EntropyAttributes = FitAttributes & EntropyOptions;
  * to sum to 1; the i whose KL divergence of Q from P is least wins, the smallest of several. Unlike on the slides, i may be all bins, which clips nothing.
  *
  * P and Q agree but for a factor on runs, so that with sums over prefixes each i takes `levels` steps.
+ *
+ * @param runEnd where the run of a level ends among i bins; runs of one width unless told
  */
-export function entropySearch(counts: ArrayLike<number>, levels: number, startBin: number): number {
+export function entropySearch(
+  counts: ArrayLike<number>,
+  levels: number,
+  startBin: number,
+  runEnd: (level: number, i: number) => number = (level, i) => Math.ceil(((level + 1) * i) / levels),
+): number {
   const bins = counts.length;
   const sum = new Float64Array(bins + 1);
   const filled = new Float64Array(bins + 1);
@@ -45,7 +53,7 @@ export function entropySearch(counts: ArrayLike<number>, levels: number, startBi
     let cross = 0;
     let lastRun = 0;
     for (let level = 0, from = 0; level < levels; level++) {
-      const to = Math.ceil(((level + 1) * i) / levels);
+      const to = runEnd(level, i);
       const part = sum[to] - sum[from];
       if (part > 0) {
         lastRun = Math.log(part) - Math.log(filled[to] - filled[from]);
@@ -88,7 +96,7 @@ export const entropyRanges = rangeKernel<EntropyAttributes>('entropyRanges', {
 
 /**
  * `entropy`: the range on which the rounded values tell most about the values, by the KL divergence of their histograms (Migacz, "8-bit inference with TensorRT", GTC 2017). Made for
- * activations, of which there are many more than bins; on small groups of weights there is little to choose by, and it clips little.
+ * activations, of which there are many more than bins; on small groups of weights there is little to choose by, and it clips little. For static E4M3 grids the runs are the cells of its values.
  */
 export function entropy(): Calibrator<EntropyOptions> {
   return defineCalibrator<EntropyOptions>({
@@ -105,7 +113,10 @@ export function entropy(): Calibrator<EntropyOptions> {
       const whole = observedRange(statistics);
       const counts = trimmed(magnitudes(statistics.histogram));
       if (counts.length === 0) return forGrid(whole, grid.symmetric);
-      const bins = entropySearch(counts, levelsFor(whole, grid), startBin);
+      const bins =
+        grid.type === 'float'
+          ? entropySearch(counts, E4M3_LEVELS, startBin, e4m3RunEnd)
+          : entropySearch(counts, levelsFor(whole, grid), startBin);
       return forGrid(bins === counts.length ? whole : clip(whole, bins, 2 ** statistics.histogram.exponent), grid.symmetric);
     },
   });

@@ -1,5 +1,14 @@
-import { type Calibrator, defineCalibrator, type FitAttributes, gridOfRange, roundHalfEven, type ValueRange } from '@calibrant/core';
+import {
+  type Calibrator,
+  defineCalibrator,
+  type FitAttributes,
+  type GridForm,
+  gridOfRange,
+  roundHalfEven,
+  type ValueRange,
+} from '@calibrant/core';
 import { z } from 'zod';
+import { E4M3_MAX, roundToE4m3 } from './e4m3.js';
 import { observedRange } from './min-max.js';
 import { forGrid, rangeKernel, wholeRange } from './range-kernel.js';
 
@@ -33,8 +42,12 @@ function clippingError(
   values: ArrayLike<number>,
   counts: ArrayLike<number> | undefined,
   { low, high }: ValueRange,
-  { bits, symmetric, norm }: Pick<MseAttributes, 'bits' | 'symmetric' | 'norm'>,
+  { type, bits, symmetric, norm }: GridForm & Pick<MseAttributes, 'norm'>,
 ): number {
+  if (type === 'float') {
+    const rounded = roundToE4m3(values, Math.fround(Math.max(-low, high) / E4M3_MAX));
+    return rounded.reduce((sum, value, i) => sum + Math.abs(value - values[i]) ** norm * (counts ? counts[i] : 1), 0);
+  }
   const [scale, zeroPoint] = gridOfRange(low, high, bits, symmetric);
   let sum = 0;
   for (let i = 0; i < values.length; i++) {

@@ -77,6 +77,11 @@ export const recipeSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('grid of cached keys and values: fp8-tensor-static, int8-head, int4-g64-asym, ...; floating point if absent'),
+  activationCalibrator: named
+    .optional()
+    .describe(
+      'chooses the static ranges of activations and caches: minmax, moving-average, percentile, mse, entropy; if absent percentile for integers, minmax for floats',
+    ),
   roundedCalibration: z
     .boolean()
     .default(false)

@@ -1,6 +1,7 @@
-import { type Backend, bindCalibrator, type Checkpoint, type ExecutionPlan, type Registry, type RunOptions } from '@calibrant/core';
+import type { Backend, Checkpoint, ExecutionPlan, Registry, RunOptions } from '@calibrant/core';
 import type { ModelIdentity } from '@calibrant/eval';
 import { openTokenizer, type Tokenizer, type Transformer } from '@calibrant/transformer';
+import { bindActivationCalibrator } from '../execution/activation-calibrator.js';
 import { type ExecutionNames, overriddenPlan } from '../execution/named-plan.js';
 import { openModel } from '../open-model.js';
 import { openRegistered } from '../open-transformer.js';
@@ -73,7 +74,7 @@ async function completion(
   registry: Registry,
 ): Promise<(plan: ExecutionPlan) => ExecutionPlan> {
   if (statistics === undefined) return (plan) => plan;
-  const bound = bindCalibrator(registry, calibrator ?? { name: 'minmax', options: {} });
+  const bound = bindActivationCalibrator({ activationCalibrator: calibrator }, registry);
   const found = await openStatistics(statistics, checkpoint, transformer);
   return (plan) => withStaticInputs(plan, found, bound);
 }

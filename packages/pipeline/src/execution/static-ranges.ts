@@ -1,51 +1,56 @@
+import { createInputCollector, type InputStatistics, mergeStatistics } from '@calibrant/calibrators';
 import {
   type ActivationGrid,
+  type ActivationScheme,
   type Backend,
+  type BoundCalibrator,
   type BufferHandle,
-  CalibrantError,
   type ExecutionPlan,
   type FormatWriter,
-  rowRanges,
   staticGrid,
 } from '@calibrant/core';
-import type { CacheObserver, TransformerBlock } from '@calibrant/transformer';
+import type { BlockStage, CacheObserver, TransformerBlock } from '@calibrant/transformer';
 
-/** The least and greatest values that reached each point of a block on the calibration set. */
+/** Statistics of what reaches the linear layers and the cache of a block on the calibration set. */
 export interface RangeCollector {
   readonly observe: (point: string, value: BufferHandle) => void;
   readonly observeCache: CacheObserver;
   /** Waits for what was observed so far; bounds what is queued. */
   settle(): Promise<void>;
-  /** The range of a point, or of `key` and `value`; undefined when nothing reached it. */
-  range(point: string): { readonly min: number; readonly max: number } | undefined;
+  /** @throws CalibrantError `NON_FINITE` naming a layer, or the cache, that NaN or infinite values reached */
+  finish(): Promise<BlockStatistics>;
 }
 
-export function createRangeCollector(backend: Backend): RangeCollector {
-  const ranges = new Map<string, { min: number; max: number }>();
-  let pending: Promise<void>[] = [];
-  const watch = (point: string, value: BufferHandle): void => {
-    if (value.shape[0] === 0) return;
-    const handle = backend.run(rowRanges, { x: value }, {}).ranges;
-    const done = backend.download(handle).then(({ data }) => {
-      const range = ranges.get(point) ?? { min: 0, max: 0 };
-      for (const found of data as Float32Array) {
-        range.min = Math.min(range.min, found);
-        range.max = Math.max(range.max, found);
-      }
-      ranges.set(point, range);
-    });
-    pending.push(done.finally(() => backend.free(handle)));
-  };
+/** Undefined for what nothing reached. */
+export interface BlockStatistics {
+  of(stage: BlockStage): InputStatistics | undefined;
+  ofCache(part: 'key' | 'value'): InputStatistics | undefined;
+}
+
+export function createRangeCollector(backend: Backend, { index, stages }: BlockStages): RangeCollector {
+  const collector = createInputCollector(backend);
+  // Points are named by a layer that reads them: a person knows it.
+  const nameOf = new Map(stages.map(({ point, linears }) => [point, linears[0].name]));
+  const cacheName = (part: 'key' | 'value') => `the cached ${part}s of block ${index}`;
   return {
-    observe: watch,
-    observeCache: watch,
-    async settle() {
-      const waiting = pending;
-      pending = [];
-      await Promise.all(waiting);
+    observe(point, value) {
+      const name = nameOf.get(point);
+      if (name !== undefined) collector.observe(name, value);
     },
-    range: (point) => ranges.get(point),
+    observeCache: (part, value) => collector.observe(cacheName(part), value),
+    settle: () => collector.settle(),
+    async finish() {
+      const found = await collector.finish();
+      return { of: ({ linears }) => found.get(linears[0].name), ofCache: (part) => found.get(cacheName(part)) };
+    },
   };
+}
+
+/** The static grid of values that streamed by, over the range that a calibrator chooses. */
+export function calibratedGrid(scheme: ActivationScheme, statistics: InputStatistics, calibrator: BoundCalibrator): ActivationGrid {
+  const { type, bits, symmetric } = scheme;
+  const { low, high } = calibrator.range(statistics, { type, bits, symmetric });
+  return staticGrid(scheme, { min: low, max: high });
 }
 
 /** Whether any grid of a plan waits for calibration. */
@@ -67,28 +72,38 @@ export function needsRanges({ activations, keyValueCache }: ExecutionPlan, { ind
 export interface FoundGrids {
   readonly activations: Map<string, ActivationGrid>;
   readonly keyValueCache: Map<number, { key: ActivationGrid; value: ActivationGrid }>;
+  /** Layers whose input, and caches that, are 0 on every calibration token: their scale is 1. */
+  readonly zero: string[];
 }
 
 /**
- * Turns the ranges of a block into its static grids, adds them to `found` and hands them to the writer. Layers that read one value get one scale, as
+ * Turns the statistics of a block into its static grids, adds them to `found` and hands them to the writer. Layers that read one value get one scale, as
  * servers that fuse them need. Inputs of experts that no token reached get the range of their siblings.
- *
- * @throws CalibrantError `NON_FINITE` when a range is not finite.
  */
 export async function writeStaticGrids(
   { activations, keyValueCache }: ExecutionPlan,
   block: BlockStages,
-  collector: RangeCollector,
+  statistics: BlockStatistics,
+  calibrator: BoundCalibrator,
   writer: FormatWriter,
   found: FoundGrids,
 ): Promise<void> {
-  for (const { point, group, linears } of block.stages) {
-    const siblings = block.stages.filter((stage) => stage.group === group).flatMap((stage) => collector.range(stage.point) ?? []);
-    const range = collector.range(point) ?? widest(siblings);
-    for (const { name } of linears) {
-      const grid = activations.get(name);
-      if (!grid || grid.scheme.dynamic) continue;
-      const known = staticGrid(grid.scheme, finite(range, `the input of ${name}`));
+  const gridOf = (scheme: ActivationScheme, seen: InputStatistics | undefined, what: string): ActivationGrid => {
+    if (!seen?.peaks.some((peak) => peak > 0)) {
+      found.zero.push(what);
+      return staticGrid(scheme, { min: 0, max: 0 });
+    }
+    return calibratedGrid(scheme, seen, calibrator);
+  };
+  for (const stage of block.stages) {
+    const waiting = stage.linears.filter(({ name }) => activations.get(name)?.scheme.dynamic === false);
+    if (waiting.length === 0) continue;
+    const seen =
+      statistics.of(stage) ??
+      together(block.stages.filter(({ group }) => group === stage.group).flatMap((sibling) => statistics.of(sibling) ?? []));
+    const { scheme } = activations.get(waiting[0].name) as ActivationGrid;
+    const known = gridOf(scheme, seen, waiting[0].name);
+    for (const { name } of waiting) {
       found.activations.set(name, known);
       await writer.writeActivation?.({ linear: name }, known);
     }
@@ -97,23 +112,13 @@ export async function writeStaticGrids(
   if (!cache || cache.key.scheme.dynamic) return;
   const known = { key: cache.key, value: cache.value };
   for (const part of ['key', 'value'] as const) {
-    known[part] = staticGrid(
-      cache[part].scheme,
-      finite(collector.range(part) ?? { min: 0, max: 0 }, `the cached ${part}s of block ${block.index}`),
-    );
+    known[part] = gridOf(cache[part].scheme, statistics.ofCache(part), `the cached ${part}s of block ${block.index}`);
     await writer.writeActivation?.({ block: block.index, part }, known[part]);
   }
   found.keyValueCache.set(block.index, known);
 }
 
-function widest(ranges: readonly { readonly min: number; readonly max: number }[]): { min: number; max: number } {
-  return { min: Math.min(0, ...ranges.map(({ min }) => min)), max: Math.max(0, ...ranges.map(({ max }) => max)) };
-}
-
-function finite(range: { readonly min: number; readonly max: number }, what: string): { readonly min: number; readonly max: number } {
-  if (Number.isFinite(range.min) && Number.isFinite(range.max)) return range;
-  throw new CalibrantError(
-    'NON_FINITE',
-    `Calibration found infinite values in ${what}, so that no static scale fits. Use a dynamic grid such as int8-token, or leave this layer out by keepActivations.`,
-  );
+/** Of inputs of one width, as the experts of a mixture have them. */
+function together(parts: readonly InputStatistics[]): InputStatistics | undefined {
+  return parts.length === 0 ? undefined : parts.reduce(mergeStatistics);
 }

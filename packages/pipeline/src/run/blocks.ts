@@ -1,4 +1,5 @@
 import {
+  type BoundCalibrator,
   type BufferHandle,
   type ExecutionPlan,
   fakeQuantizeWeight,
@@ -28,6 +29,8 @@ export interface BlocksInput extends CalibratedInput {
   readonly importance?: ImportanceMatrix | undefined;
   /** Grids of inputs and caches that the output will ask for. */
   readonly execution?: ExecutionPlan | undefined;
+  /** Chooses the ranges of its static grids. */
+  readonly activationCalibrator: BoundCalibrator;
 }
 
 /** What was done, for the report. */
@@ -46,7 +49,7 @@ export interface BlocksResult {
  */
 export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, onEvent, signal } = input;
-  const found: FoundGrids = { activations: new Map(), keyValueCache: new Map() };
+  const found: FoundGrids = { activations: new Map(), keyValueCache: new Map(), zero: [] };
   const { blocks } = transformer.description;
   const grids = plannedGrids(plan, execution);
   const layers = new Map<string, LayerFacts>();
@@ -85,7 +88,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         report(name, 1);
       });
       if (!hidden) continue;
-      const ranges = execution && needsRanges(execution, block) ? createRangeCollector(backend) : undefined;
+      const ranges = execution && needsRanges(execution, block) ? createRangeCollector(backend, block) : undefined;
       const last = index === blocks.length - 1;
       if (transformed.outputs) {
         if (ranges) await observe(block, weights, hidden, ranges, false, signal);
@@ -94,12 +97,22 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input);
         await observe(block, weights, hidden, ranges, !last, signal);
       }
-      if (ranges) await writeStaticGrids(execution as ExecutionPlan, block, ranges, input.writer, found);
+      if (ranges)
+        await writeStaticGrids(execution as ExecutionPlan, block, await ranges.finish(), input.activationCalibrator, input.writer, found);
     } finally {
       block.release(weights);
     }
   }
+  warnOfZero(found, onEvent);
   return { layers, transforms: facts, grids: found };
+}
+
+function warnOfZero({ zero }: FoundGrids, onEvent: BlocksInput['onEvent']): void {
+  if (zero.length === 0) return;
+  onEvent?.({
+    warning: `${zero.length} values are 0 on every calibration token, such as ${zero[0]}: nothing says how far they reach on other text, and their static scale is 1. Use text that reaches them, a dynamic grid such as int8-token, or keepActivations.`,
+    item: 'calibration',
+  });
 }
 
 /** Runs the block on the hidden states, watched by a collector of ranges; with `advance` its outputs take the states' places. */

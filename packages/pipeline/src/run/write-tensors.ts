@@ -35,6 +35,8 @@ export interface WriteInput extends RunOptions {
   readonly importance?: ImportanceMatrix | undefined;
   /** Grids of inputs and caches that the output will ask for. */
   readonly execution?: ExecutionPlan | undefined;
+  /** Chooses the ranges of its static grids. */
+  readonly activationCalibrator: BoundCalibrator;
   /** A text that the calibration set is compared with. */
   readonly compareText?: string | undefined;
 }

@@ -1,5 +1,5 @@
 import type { BoundCalibrator, ExecutionPlan } from '@calibrant/core';
-import { staticGrid } from '@calibrant/core';
+import { calibratedGrid } from '../execution/static-ranges.js';
 import type { ModelStatistics } from './statistics-file.js';
 
 /** The plan with the scales of its static input grids, from the ranges that a calibrator chooses of statistics. Layers that read one value get one scale. */
@@ -8,9 +8,7 @@ export function withStaticInputs(plan: ExecutionPlan, { inputs }: ModelStatistic
     [...plan.activations].map(([name, grid]) => {
       const statistics = inputs.get(name);
       if (grid.scheme.dynamic || grid.scale !== undefined || !statistics) return [name, grid];
-      const { bits, symmetric } = grid.scheme;
-      const { low, high } = calibrator.range(statistics, { bits, symmetric });
-      return [name, staticGrid(grid.scheme, { min: low, max: high })];
+      return [name, calibratedGrid(grid.scheme, statistics, calibrator)];
     }),
   );
   return { ...plan, activations };
