@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { createCpuBackend } from '@calibrant/backend-cpu';
+import type { RunEvent } from '@calibrant/core';
 import { evaluateModel, quantizeModel } from '@calibrant/pipeline';
 import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
 import { describe, expect, it } from '@jest/globals';
@@ -76,6 +78,25 @@ describe('a target size', () => {
       const bySize = await run('size', { target: { bytes: 3_200_000, types } });
       expect(bySize.bytes).toBeLessThanOrEqual(3_200_000);
       await expect(run('tiny', { target: { bitsPerWeight: 1, types } })).rejects.toThrow(/smallest types need .*bits per weight/);
+      const { target } = chosen;
+      expect(
+        target!.frontier.some(({ bytes }) => bytes < target!.bytes) && target!.frontier.some(({ bytes }) => bytes > target!.bytes),
+      ).toBe(true);
+      expect(JSON.parse(await readFile(scratch.path('chosen/calibrant.json'), 'utf8')).target).toEqual(target);
+      // More than there is to spend: half precision everywhere, and a word about it.
+      const warnings: string[] = [];
+      const onEvent = (event: RunEvent) => 'warning' in event && warnings.push(event.warning);
+      const all = await quantizeModel({
+        model: modelFolder,
+        recipe: { scheme: 'Q4_K_M', format: 'gguf', target: { bytes: 1e9, types: ['Q8_0', 'F16'] } },
+        out: scratch.path('all'),
+        dryRun: true,
+        registry,
+        backend,
+        onEvent,
+      });
+      expect(all.bitsPerWeight).toBeGreaterThan(16);
+      expect(warnings.join()).toMatch(/target is larger than the model.*8\.4 MB/);
     } finally {
       await backend.close();
       await scratch.clean();

@@ -13,6 +13,8 @@ export interface ReportData {
   /** The recipe that made the model. */
   readonly recipe?: unknown;
   readonly calibration?: CalibrationFigures;
+  /** How types were chosen, for a model made for a target size. */
+  readonly target?: TargetFigures;
   readonly quality?: QualityFigures;
   readonly tasks?: readonly TaskFigures[];
   /** One entry for each quantized weight, in the order of the model. */
@@ -46,6 +48,22 @@ export interface CalibrationFigures {
   readonly source: string;
   readonly sequences: number;
   readonly tokens: number;
+}
+
+/** The trade of size against loss: sums over the tensors of the part of a layer's output that becomes noise, measured for each tensor and type. */
+export interface TargetFigures extends TradePoint {
+  /** The target, of tensor data. */
+  readonly budgetBytes: number;
+  /** No choice of types within the target has a smaller sum. */
+  readonly bound: number;
+  /** The best sums at other sizes: the Pareto front. */
+  readonly frontier: readonly TradePoint[];
+}
+
+export interface TradePoint {
+  readonly bytes: number;
+  readonly bitsPerWeight: number;
+  readonly loss: number;
 }
 
 export interface Estimate {

@@ -7,7 +7,8 @@ export function summarize(data: ReportData): string {
   const { model, size, quality } = data;
   const { quantizer, scheme, transforms } = recipeNames(data);
   const how = [...transforms, quantizer].filter(Boolean).join(' + ');
-  const made = scheme ? `${scheme}${how ? ` by ${how}` : ''}` : 'This model';
+  const grid = data.target ? 'Types chosen by measured loss' : scheme;
+  const made = grid ? `${grid}${how ? `${data.target ? ',' : ' by'} ${how}` : ''}` : 'This model';
   const smaller = size.baseBytes ? `, ${(size.baseBytes / size.bytes).toFixed(2)} times smaller than ${model.base ?? 'its base'}` : '';
   return `${made}: ${megabytes(size.bytes)} (${size.bitsPerWeight.toFixed(2)} bits per weight)${smaller}. ${verdict(quality)}`;
 }

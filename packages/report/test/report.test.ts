@@ -39,6 +39,23 @@ describe('the HTML report', () => {
     expect(parseReport(json, 'report.html')).toEqual(JSON.parse(JSON.stringify(sampleData())));
   });
 
+  it('shows the Pareto front that types were chosen on, with the model in its place', () => {
+    const target = {
+      budgetBytes: 2_700_000,
+      bytes: 2_600_000,
+      bitsPerWeight: 4.96,
+      loss: 0.125,
+      bound: 0.1211,
+      frontier: [2, 2.5, 3].map((size) => ({ bytes: size * 1e6, bitsPerWeight: 1.9 * size, loss: 4 ** -size })),
+    };
+    const html = renderHtml({ ...sampleData(), target });
+    expect(summarize({ ...sampleData(), target })).toMatch(/^Types chosen by measured loss, rtn: 2\.60 MB/);
+    expect(html).toContain('no choice of types of that size can be below 0.1211');
+    const sizes = [...html.slice(html.indexOf('(Pareto front)')).matchAll(/<th scope="row">([\d.]+ MB)<\/th>/g)].map(([, size]) => size);
+    expect(sizes.slice(0, 4)).toEqual(['2.00 MB', '2.50 MB', '2.60 MB', '3.00 MB']);
+    expect(html).toMatch(/2\.60 MB<\/th><td>4\.960<\/td><td>0\.1250<\/td><td>this model/);
+  });
+
   it('leaves out what was not measured', () => {
     const html = renderHtml(bare);
     expect(html).not.toContain('<svg');

@@ -31,12 +31,19 @@ function tensorTable({ tensors, bytes, bitsPerWeight }: QuantizeResult): string 
   return renderTable(['tensor', 'shape', 'type', 'bytes'], [...rows, total], ['left', 'right', 'left', 'right']);
 }
 
-/** The trade of size against loss that a target was chosen on. */
+/** The trade of size against loss that a target was chosen on, with the choice in its place. */
 function targetLines({ target }: QuantizeResult): string[] {
   if (!target) return [];
-  const rows = target.frontier.map(({ bytes, bitsPerWeight, loss }) => [formatBytes(bytes), bitsPerWeight.toFixed(3), loss.toPrecision(4)]);
+  const others = target.frontier.filter(({ bytes }) => bytes !== target.bytes);
+  const points = [...others, target].sort((a, b) => a.bytes - b.bytes);
+  const rows = points.map((point) => [
+    formatBytes(point.bytes),
+    point.bitsPerWeight.toFixed(3),
+    point.loss.toPrecision(4),
+    point === target ? '← chosen' : '',
+  ]);
   return [
-    `Types chosen by measured loss ${target.loss.toPrecision(4)} (sum over the tensors of the part of their outputs that becomes noise; none at this size can be below ${target.bound.toPrecision(4)}):`,
-    renderTable(['bytes', 'bits per weight', 'least loss'], rows, ['right', 'right', 'right']),
+    `Types chosen by measured loss ${target.loss.toPrecision(4)} (sum over the tensors of the part of their outputs that becomes noise; none at this size can be below ${target.bound.toPrecision(4)}). Pareto front of the tensors' sizes:`,
+    renderTable(['bytes', 'bits per weight', 'least loss', ''], rows, ['right', 'right', 'right', 'left']),
   ];
 }

@@ -52,7 +52,8 @@ export function allocate(tensors: readonly (readonly Choice[])[], budget: number
       bytes += step.bytes;
       loss -= step.gain;
     } else bound ??= along.loss - (step.gain * (budget - along.bytes)) / step.bytes;
-    along = { bytes: along.bytes + step.bytes, loss: along.loss - step.gain };
+    // Differences of sums may end a rounding below nothing.
+    along = { bytes: along.bytes + step.bytes, loss: Math.max(0, along.loss - step.gain) };
     frontier.push(along);
   }
   for (let change = bestChange(tensors, chosen, budget - bytes); change; change = bestChange(tensors, chosen, budget - bytes)) {
@@ -60,7 +61,8 @@ export function allocate(tensors: readonly (readonly Choice[])[], budget: number
     bytes += change.bytes;
     loss -= change.gain;
   }
-  return { chosen, bytes, loss, bound: Math.max(0, bound ?? loss), frontier };
+  loss = total((choice) => choice.loss);
+  return { chosen, bytes, loss, bound: Math.min(loss, Math.max(0, bound ?? loss)), frontier };
 }
 
 /** Indices of the choices on the lower convex hull of (bytes, loss), from the smallest on, each with less loss than the one before. */

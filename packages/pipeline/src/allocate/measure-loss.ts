@@ -4,6 +4,7 @@ import {
   type BlockScheme,
   type Checkpoint,
   convert,
+  type FloatScheme,
   type ImportanceMatrix,
   type PlannedTensor,
   throwIfAborted,
@@ -13,13 +14,13 @@ import { uploadImportance } from '../run/importance-buffers.js';
 import { readSourceRows } from '../run/source-rows.js';
 
 /**
- * What each of some block types would lose of a tensor: `Σ importance · (ŵ − w)² / Σ importance · w²`, the part of the layer's output that becomes noise. In
+ * What each of some types would lose of a tensor: `Σ importance · (ŵ − w)² / Σ importance · w²`, the part of the layer's output that becomes noise. In
  * streamed rows; sums in f64, in order.
  */
 export async function measureLosses(
   checkpoint: Checkpoint,
   planned: PlannedTensor,
-  schemes: readonly BlockScheme[],
+  schemes: readonly (BlockScheme | FloatScheme)[],
   matrix: ImportanceMatrix | undefined,
   backend: Backend,
   signal: AbortSignal | undefined,
@@ -35,8 +36,16 @@ export async function measureLosses(
         const x = value.dtype === 'f32' ? source : track(backend.run(convert, { x: source }, { to: 'f32' }).y);
         const importance = buffers?.ofRows(rowStart, value.shape[0]);
         for (const [i, scheme] of schemes.entries()) {
-          const blocks = track(backend.run(scheme.encode, { x, importance }, {}).blocks);
-          const y = track(backend.run(scheme.decode, { blocks }, {}).x);
+          const stored = track(
+            scheme.kind === 'block'
+              ? backend.run(scheme.encode, { x, importance }, {}).blocks
+              : backend.run(convert, { x }, { to: scheme.dtype }).y,
+          );
+          const y = track(
+            scheme.kind === 'block'
+              ? backend.run(scheme.decode, { blocks: stored }, {}).x
+              : backend.run(convert, { x: stored }, { to: 'f32' }).y,
+          );
           const of = backend.run(weightedError, { x, y, importance }, {});
           errors[i] += sum((await backend.download(track(of.errors))).data as Float64Array);
           const ofNorms = (await backend.download(track(of.norms))).data as Float64Array;

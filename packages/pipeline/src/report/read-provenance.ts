@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { CalibrationFigures } from '@calibrant/report';
+import type { CalibrationFigures, TargetFigures } from '@calibrant/report';
 import { referenceKind } from '../open-model.js';
 import { PROVENANCE_FILE } from '../quantize.js';
 
@@ -8,6 +8,7 @@ import { PROVENANCE_FILE } from '../quantize.js';
 export interface SavedProvenance {
   readonly recipe?: unknown;
   readonly calibration?: CalibrationFigures;
+  readonly target?: TargetFigures;
 }
 
 /** The `calibrant.json` beside a model; empty for models of other origin, and for a file that is not what we write. */
@@ -18,8 +19,8 @@ export async function readProvenance(model: string): Promise<SavedProvenance> {
   try {
     const saved = JSON.parse(await readFile(path.join(folder, PROVENANCE_FILE), 'utf8'));
     if (saved?.madeBy !== 'calibrant') return {};
-    const { recipe, calibration } = saved;
-    return { ...(recipe ? { recipe } : {}), ...(calibration ? { calibration } : {}) };
+    const { recipe, calibration, target } = saved;
+    return { ...(recipe ? { recipe } : {}), ...(calibration ? { calibration } : {}), ...(target ? { target } : {}) };
   } catch {
     return {};
   }

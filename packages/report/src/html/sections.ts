@@ -11,6 +11,7 @@ import { megabytes } from '../summary.js';
 import { escapeHtml } from './escape.js';
 import { qualityTable, tasksTable } from './quality-tables.js';
 import { htmlTable } from './table.js';
+import { targetTable } from './target-table.js';
 
 export interface Section {
   readonly heading: string;
@@ -21,6 +22,7 @@ export interface Section {
 export function sections(data: ReportData): Section[] {
   return [
     sizeAndQuality(data),
+    target(data),
     advice(data),
     layers(data),
     channels(data),
@@ -41,6 +43,10 @@ function sizeAndQuality(data: ReportData): Section {
   const runs = data.runs ?? [];
   const plot = runs.length > 1 ? figure(sizeQualityPlot(runs), 'Lower and further left is better.') : '';
   return { heading: 'Size and quality', html: qualityTable(data) + plot };
+}
+
+function target({ target }: ReportData): Section | undefined {
+  return target && { heading: 'Size against loss', html: targetTable(target) };
 }
 
 function advice(data: ReportData): Section | undefined {
