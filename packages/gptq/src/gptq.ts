@@ -1,5 +1,8 @@
 import {
+  type AffineScheme,
   affineTensor,
+  type Backend,
+  type BoundCalibrator,
   type BufferHandle,
   checkAffineLayer,
   defineQuantizer,
@@ -15,9 +18,10 @@ import {
   throwIfAborted,
   withBuffers,
 } from '@calibrant/core';
+import { asymmetricTarget } from './asymmetric-target.js';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { keepBetterRows, type SolvedRows } from './keep-better-rows.js';
-import { meanSquaredError, rowErrors } from './layer-error.js';
+import { type CodedBuffers, meanSquaredError, rowErrors } from './layer-error.js';
 import { requireHessian, tooFewTokens, withSharedCopy } from './layer-hessian.js';
 import { type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
 import { planColumns } from './order.js';
@@ -31,6 +35,9 @@ import { solveColumns } from './solve-columns.js';
  * `quantize` needs `observations.hessian` and returns the facts `error` and `rtnError` (mean squared error of the layer's outputs on
  * the calibration tokens, for this result and for round-to-nearest), `dampPercent` (what it took), `deadChannels`, `rowsKeptRtn`
  * and, where the Hessian could not be used even with 100 times the damping, or when too few tokens reached the layer, `fallback: 'rtn'` after a warning that names the layer.
+ *
+ * With `asymmetricCalibration` it also asks for `observations.deviation` and minimizes the distance to the outputs of the full-precision model (GPTAQ, arXiv 2504.02692); `error`
+ * and `rtnError` then leave out the part of it that no weight can change. Layers without a deviation are quantized by plain GPTQ.
  *
  * A calibrator in the context chooses the grids from the weights as they were, as with `staticGroups`.
  *
@@ -50,6 +57,7 @@ export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> 
     },
     options: gptqSchema(parseOptions(gptqSchema(), options, 'gptq')),
     needs: ['hessian'],
+    alsoNeeds: ({ asymmetricCalibration }) => (asymmetricCalibration ? ['deviation'] : []),
     async quantize(layer, resolved, context) {
       throwIfAborted(context.signal);
       await checkAffineLayer(context.backend, layer);
@@ -86,20 +94,24 @@ function quantizeWithHessian(
     const order = await upload('i32', plan.order);
     const dead = await upload('u8', facts.dead);
     const groups = await upload('i32', plan.groups);
-    const grid = await fitScheme(backend, weight, scheme, calibrator);
-    const rounded = { ...grid, codes: roundToGrid(backend, weight, grid, scheme) };
-    for (const buffer of Object.values(rounded)) track(buffer);
-
     const factor = await factorHessian(hessian, facts, order, options.dampPercent, context);
     if (!factor) return fallBack(layer, context, 'its Hessian is not positive definite even with 100 times the damping');
     if (factor.dampPercent > options.dampPercent)
       warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
+    const u = track(factor.u);
+    const deviation = options.asymmetricCalibration ? layer.observations?.deviation : undefined;
+    const target = deviation
+      ? track(await asymmetricTarget(backend, { weight, deviation, u, order: plan.order, dead: facts.dead, alpha: options.gptaqAlpha }))
+      : weight;
+    const rounded = await roundedToNearest(backend, weight, scheme, calibrator);
+    const grid = deviation ? await fitScheme(backend, target, scheme, calibrator) : rounded;
+    for (const buffer of new Set([...Object.values(rounded), ...Object.values(grid)])) track(buffer);
     const fixed = plan.fixedGrid || scheme.granularity === 'tensor' || calibrator !== undefined;
     const { work, ...solved } = backend.run(
       solveColumns,
       {
-        w: weight,
-        u: factor.u,
+        w: target,
+        u,
         order,
         dead,
         groups,
@@ -108,13 +120,13 @@ function quantizeWithHessian(
       },
       { bits: scheme.bits, symmetric: scheme.symmetric, groupSize, groupCount: grid.scales.shape[1], blockSize: options.blockSize },
     );
-    backend.free(factor.u, work);
+    backend.free(work);
     for (const buffer of Object.values(solved)) track(buffer);
 
     const groupIndex = plan.groupIndex && (await upload('i32', plan.groupIndex));
     const download = async (coded: typeof rounded, index?: BufferHandle): Promise<SolvedRows> => {
       const { codes, scales, zeroPoints } = coded;
-      const errors = await rowErrors(backend, weight, hessian, { codes, scales, zeroPoints, groupIndex: index }, groupSize);
+      const errors = await rowErrors(backend, target, hessian, { codes, scales, zeroPoints, groupIndex: index }, groupSize);
       throwIfAborted(signal);
       const [codesValue, scalesValue, zeroPointsValue] = await Promise.all([codes, scales, zeroPoints].map((of) => backend.download(of)));
       return { codes: codesValue, scales: scalesValue, zeroPoints: zeroPointsValue, errors };
@@ -140,14 +152,22 @@ function fallBack(layer: LinearLayer, { backend, warn, calibrator }: QuantizerCo
   warn(`GPTQ rounded "${layer.name}" to nearest: ${why}.`);
   return withBuffers(backend, async (track) => {
     const { scheme, weight } = layer;
-    const { scales, zeroPoints } = await fitScheme(backend, weight, scheme, calibrator);
-    track(scales);
-    track(zeroPoints);
-    const codes = track(roundToGrid(backend, weight, { scales, zeroPoints }, scheme));
+    const { codes, scales, zeroPoints } = await roundedToNearest(backend, weight, scheme, calibrator);
+    for (const buffer of [codes, scales, zeroPoints]) track(buffer);
     const [codesValue, scalesValue, zeroPointsValue] = await Promise.all([codes, scales, zeroPoints].map((of) => backend.download(of)));
     return {
       tensor: affineTensor(scheme, { codes: codesValue, scales: scalesValue, zeroPoints: zeroPointsValue }),
       facts: { fallback: 'rtn' },
     };
   });
+}
+
+async function roundedToNearest(
+  backend: Backend,
+  weight: BufferHandle,
+  scheme: AffineScheme,
+  calibrator: BoundCalibrator | undefined,
+): Promise<CodedBuffers> {
+  const grid = await fitScheme(backend, weight, scheme, calibrator);
+  return { ...grid, codes: roundToGrid(backend, weight, grid, scheme) };
 }

@@ -9,14 +9,18 @@ export function requireHessian({ name, weight, observations }: Observed): Buffer
     throw new CalibrantError('INVALID_ARGUMENT', `GPTQ needs the Hessian of the inputs of "${name}": calibrate before quantizing.`, {
       tensor: name,
     });
-  const columns = weight.shape[1];
-  if (hessian.dtype !== 'f32' || hessian.shape.length !== 2 || hessian.shape.some((size) => size !== columns))
-    throw new CalibrantError(
-      'SHAPE_MISMATCH',
-      `The Hessian of "${name}" must be f32 [${columns}, ${columns}], found ${hessian.dtype} [${hessian.shape.join(', ')}].`,
-      { tensor: name },
-    );
+  checkSquare('Hessian', hessian, name, weight);
+  if (observations.deviation) checkSquare('deviation', observations.deviation, name, weight);
   return hessian;
+}
+
+function checkSquare(what: string, handle: BufferHandle, name: string, { shape: [, columns] }: BufferHandle): void {
+  if (handle.dtype === 'f32' && handle.shape.length === 2 && handle.shape.every((size) => size === columns)) return;
+  throw new CalibrantError(
+    'SHAPE_MISMATCH',
+    `The ${what} of "${name}" must be f32 [${columns}, ${columns}], found ${handle.dtype} [${handle.shape.join(', ')}].`,
+    { tensor: name },
+  );
 }
 
 /**

@@ -39,10 +39,24 @@ export function gptqSchema(defaults: GptqOptions = {}) {
       .max(1)
       .default(defaults.leastTokenShare ?? 0.005)
       .describe('share of the calibration tokens that must reach a layer; experts that saw fewer are rounded to nearest'),
+    calibrateAllExperts: z
+      .boolean()
+      .default(defaults.calibrateAllExperts ?? false)
+      .describe('experts of a mixture are calibrated on all tokens, not only on those that are routed to them'),
     keepBetterRows: z
       .boolean()
       .default(defaults.keepBetterRows ?? true)
       .describe('keep round-to-nearest for output rows where it has the smaller error on the calibration data'),
+    asymmetricCalibration: z
+      .boolean()
+      .default(defaults.asymmetricCalibration ?? false)
+      .describe("GPTAQ: bring each layer's outputs near those of the full-precision model, whose inputs run beside; twice the passes"),
+    gptaqAlpha: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(defaults.gptaqAlpha ?? 0.25)
+      .describe('share of the correction that asymmetricCalibration makes; less than 1 keeps it from fitting the calibration set alone'),
   });
 }
 
@@ -54,7 +68,10 @@ export interface GptqOptions {
   readonly blockSize?: number;
   readonly trueSequential?: boolean;
   readonly leastTokenShare?: number;
+  readonly calibrateAllExperts?: boolean;
   readonly keepBetterRows?: boolean;
+  readonly asymmetricCalibration?: boolean;
+  readonly gptaqAlpha?: number;
 }
 
 export type ResolvedGptqOptions = Required<GptqOptions>;

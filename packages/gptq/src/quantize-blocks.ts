@@ -12,6 +12,7 @@ import {
   throwIfAborted,
   withBuffers,
 } from '@calibrant/core';
+import { asymmetricTarget } from './asymmetric-target.js';
 import { type BlockCandidate, bestRows } from './best-rows.js';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { meanSquaredError, valueErrors } from './layer-error.js';
@@ -69,11 +70,16 @@ function quantizeWithHessian(
     if (!factor) return fallBack(layer, context, 'its Hessian is not positive definite even with 100 times the damping');
     if (factor.dampPercent > options.dampPercent)
       warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
-    const solved = track(await solveLayer(layer, facts, track(factor.u), plan, context));
+    const u = track(factor.u);
+    const deviation = options.asymmetricCalibration ? layer.observations?.deviation : undefined;
+    const target = deviation
+      ? track(await asymmetricTarget(backend, { weight, deviation, u, order: plan.order, dead: facts.dead, alpha: options.gptaqAlpha }))
+      : weight;
+    const solved = track(await solveLayer({ ...layer, weight: target }, facts, u, plan, context));
     const importance = track(await backend.upload(tensor('f32', [facts.diagonal.length], facts.diagonal)));
     const candidate = async (blocks: BufferHandle): Promise<BlockCandidate> => {
       const values = track(backend.run(scheme.decode, { blocks }, {}).x);
-      const errors = await valueErrors(backend, weight, hessian, values);
+      const errors = await valueErrors(backend, target, hessian, values);
       throwIfAborted(signal);
       return { bytes: (await backend.download(blocks)).data as Uint8Array, errors };
     };

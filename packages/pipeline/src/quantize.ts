@@ -29,6 +29,7 @@ import { checkDiskSpace } from './plan/check-disk-space.js';
 import { checkOrientation } from './plan/check-orientation.js';
 import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
+import { methodOptions } from './plan/method-options.js';
 import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
 import type { LayerFacts } from './run/calibrated.js';
 import type { CalibrationSummary } from './run/calibration.js';
@@ -109,7 +110,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const { registry } = options;
   const quantizer = registry.get('quantizer', recipe.quantizer.name);
   const format = registry.get('format', recipe.format.name);
-  const quantizerOptions = parseOptions(quantizer.options, recipe.quantizer.options, 'recipe.quantizer.options');
+  const quantizerOptions = methodOptions(recipe, quantizer);
   const formatOptions = parseOptions(format.options, recipe.format.options, 'recipe.format.options');
   const calibrator = recipe.calibrator ? bindCalibrator(registry, recipe.calibrator) : undefined;
   const activationCalibrator = bindActivationCalibrator(recipe, registry);

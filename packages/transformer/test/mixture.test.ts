@@ -54,6 +54,21 @@ describe.each(BACKENDS)('a mixture of experts on the $backend backend', ({ creat
     await backend.close();
   });
 
+  it('shows all tokens to every expert where asked, and gives the same output', async () => {
+    const backend = create();
+    const model = openTransformer(goldenModel('mixtral').checkpoint, backend);
+    const { block, weights, hidden, values } = await observeBlock(model, ids);
+    const wanted = toF32(await backend.download(await block.forward(hidden, weights)));
+    const counts = new Map<string, number>();
+    const observe = (point: string, { shape }: BufferHandle) => counts.set(point, shape[0]);
+    const output = await block.forward(hidden, weights, { observe, allTokens: true });
+    expect(maxDifference(toF32(await backend.download(output)), wanted)).toBeLessThan(1e-5);
+    for (const e of [0, 1, 2, 3]) for (const point of [`expert${e}Input`, `expert${e}Hidden`]) expect(counts.get(point)).toBe(ids.length);
+    const reached = await block.forwardTo('expert3Input', hidden, weights, { allTokens: true });
+    expect(toF32(await backend.download(reached))).toEqual(values.get('mlpInput')!.data);
+    await backend.close();
+  });
+
   it('leaves experts without tokens out, and gives 0 rows when their values are asked for', async () => {
     const backend = create();
     const model = openTransformer(variantModel('qwen3-moe', { num_local_experts: 21 }).checkpoint, backend);

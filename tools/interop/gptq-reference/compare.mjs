@@ -1,6 +1,6 @@
 // Calibrant's GPTQ beside the original algorithm (gptq_reference.py) on the same model, calibration tokens and settings: perplexity on one text, by one evaluator.
 // Build first, and make a Python environment with requirements.txt (README.md). Options: --model FOLDER, --calibration FILE, --text FILE, --samples N (64), --length N (512),
-// --windows N (32), --python PATH (python3), --settings LIST (all).
+// --windows N (32), --seeds N (1: calibration sets, over which ratios are averaged), --threads N (2), --python PATH (python3), --settings LIST (all).
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,8 @@ const { values } = parseArgs({
     samples: { type: 'string', default: '64' },
     length: { type: 'string', default: '512' },
     windows: { type: 'string', default: '32' },
+    seeds: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '2' },
     python: { type: 'string', default: 'python3' },
     settings: { type: 'string', default: '' },
   },
@@ -38,30 +40,29 @@ const SETTINGS = [
   { name: '3 bits, asymmetric, act-order', bits: 3, symmetric: false, actOrder: true },
 ].filter(({ name }) => !values.settings || values.settings.split(';').includes(name));
 
-const calibration = { source: 'file', path: values.calibration, samples: Number(values.samples), length: Number(values.length), seed: 0 };
 const registry = createRegistry([architectures, gptq(), compressedTensors()]);
-const backend = createCpuBackend({ threads: 2 });
+const backend = createCpuBackend({ threads: Number(values.threads) });
 const folder = await mkdtemp(path.join(tmpdir(), 'calibrant-gptq-'));
 const at = (name) => path.join(folder, name);
 const script = fileURLToPath(new URL('./gptq_reference.py', import.meta.url));
-try {
+
+async function perplexity(model) {
+  const result = await evaluateModel({ model, text: values.text, maxWindows: Number(values.windows), registry, backend });
+  return result.perplexity.perplexity;
+}
+
+/** Both programs' perplexities for each setting, calibrated on the sequences that a seed draws. */
+async function run(seed) {
+  const calibration = { source: 'file', path: values.calibration, samples: Number(values.samples), length: Number(values.length), seed };
   const checkpoint = await openModelFolder(values.model);
   const set = await calibrationSet(calibration, { tokenizer: await openTokenizer(checkpoint) });
   await checkpoint.close();
   await writeFile(at('ids.json'), JSON.stringify(set.sequences.map((ids) => [...ids])));
-  const perplexity = async (model) => {
-    const result = await evaluateModel({ model, text: values.text, maxWindows: Number(values.windows), registry, backend });
-    return result.perplexity.perplexity;
-  };
-  console.log(
-    `${set.sequences.length} sequences, ${set.tokens} tokens; full precision: perplexity ${(await perplexity(values.model)).toFixed(4)}`,
-  );
-  console.log('| groups of 128 | original | Calibrant | ratio |\n| --- | --- | --- | --- |');
-  for (const { name, bits, symmetric, actOrder } of SETTINGS) {
-    const flags = [...(symmetric ? ['--symmetric'] : []), ...(actOrder ? ['--act-order'] : [])];
-    execFileSync(values.python, [script, values.model, at('original'), '--ids', at('ids.json'), '--bits', String(bits), ...flags], {
-      stdio: 'ignore',
-    });
+  const jobs = SETTINGS.map((setting, i) => ({ ...setting, ids: at('ids.json'), out: at(`original-${i}`) }));
+  await writeFile(at('jobs.json'), JSON.stringify(jobs));
+  execFileSync(values.python, [script, values.model, at('jobs.json'), '--threads', values.threads], { stdio: 'ignore' });
+  const pairs = [];
+  for (const [i, { bits, symmetric, actOrder }] of SETTINGS.entries()) {
     const recipe = {
       quantizer: { name: 'gptq', options: { actOrder: actOrder ? 'full' : 'none' } },
       scheme: `int${bits}-g128-${symmetric ? 'sym' : 'asym'}`,
@@ -69,8 +70,29 @@ try {
       calibration,
     };
     await quantizeModel({ model: values.model, out: at('ours'), recipe, force: true, registry, backend });
-    const [original, ours] = [await perplexity(at('original')), await perplexity(at('ours'))];
-    console.log(`| ${name} | ${original.toFixed(4)} | ${ours.toFixed(4)} | ${(ours / original).toFixed(4)} |`);
+    pairs.push([await perplexity(jobs[i].out), await perplexity(at('ours'))]);
+    console.error(
+      `seed ${seed}, ${SETTINGS[i].name}: ${pairs
+        .at(-1)
+        .map((value) => value.toFixed(4))
+        .join(', ')}`,
+    );
+  }
+  return pairs;
+}
+
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
+
+try {
+  console.log(`${values.samples} sequences of ${values.length}; full precision: perplexity ${(await perplexity(values.model)).toFixed(4)}`);
+  const runs = [];
+  for (let seed = 0; seed < Number(values.seeds); seed++) runs.push(await run(seed));
+  console.log('| groups of 128 | original | Calibrant | ratio | standard error |\n| --- | --- | --- | --- | --- |');
+  for (const [i, { name }] of SETTINGS.entries()) {
+    const ratios = runs.map((pairs) => pairs[i][1] / pairs[i][0]);
+    const spread = Math.sqrt(mean(ratios.map((ratio) => (ratio - mean(ratios)) ** 2)) / Math.max(1, ratios.length - 1));
+    const [original, ours] = [0, 1].map((which) => mean(runs.map((pairs) => pairs[i][which])).toFixed(4));
+    console.log(`| ${name} | ${original} | ${ours} | ${mean(ratios).toFixed(4)} | ${ratios.length > 1 ? spread.toFixed(4) : ''} |`);
   }
 } finally {
   await backend.close();

@@ -5,7 +5,7 @@ conventions of the original program: Hessians 2/n * sum of x x^T over calibratio
 128 columns, group grids fitted when the loop reaches a group, activation order by descending diagonal, true-sequential sets of layers. The
 grid of a group comes from minimum and maximum, extended to hold 0; a symmetric one is widened to both sides where a weight is negative.
 
-Reads token ids from JSON, writes the model with its linear layers replaced by what their codes stand for, in float32.
+Reads token ids and settings from JSON, writes models whose linear layers are replaced by what their codes stand for, in float32.
 """
 
 import argparse
@@ -45,13 +45,8 @@ def fit(group, bits, symmetric):
     return scale, point
 
 
-def to_grid(column, scale, point, bits):
-    code = torch.clamp(torch.round(column / scale) + point, 0, 2**bits - 1)
-    return scale * (code - point)
-
-
 def solve(weight, hessian, bits, group_size, symmetric, act_order, damp, block=128):
-    """The values [out, in] that the codes of a layer stand for."""
+    """The values [out, in] that the codes of a layer stand for, the codes, and scales and zero points [out, groups]."""
     w, h = weight.clone(), hessian.clone()
     columns = w.shape[1]
     size = columns if group_size == -1 else group_size
@@ -62,21 +57,24 @@ def solve(weight, hessian, bits, group_size, symmetric, act_order, damp, block=1
     w, h = w[:, order], h[order][:, order]
     h += torch.eye(columns) * damp * torch.diag(h).mean()
     u = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True)
-    result = torch.zeros_like(w)
-    scale = point = None
+    values, codes = torch.zeros_like(w), torch.zeros_like(w)
+    grids = []
     for start in range(0, columns, block):
         end = min(start + block, columns)
         part, errors = w[:, start:end].clone(), torch.zeros(w.shape[0], end - start)
         inverse = u[start:end, start:end]
         for i in range(end - start):
             if (start + i) % size == 0:
-                scale, point = fit(w[:, start + i : start + i + size], bits, symmetric)
-            rounded = to_grid(part[:, i], scale, point, bits)
-            result[:, start + i] = rounded
+                grids.append(fit(w[:, start + i : start + i + size], bits, symmetric))
+            scale, point = grids[-1]
+            codes[:, start + i] = torch.clamp(torch.round(part[:, i] / scale) + point, 0, 2**bits - 1)
+            rounded = values[:, start + i] = scale * (codes[:, start + i] - point)
             errors[:, i] = (part[:, i] - rounded) / inverse[i, i]
             part[:, i:] -= errors[:, i : i + 1] @ inverse[i : i + 1, i:]
         w[:, end:] -= errors @ u[start:end, end:]
-    return result[:, torch.argsort(order)]
+    back = torch.argsort(order)
+    scales, points = (torch.stack(parts, 1) for parts in zip(*grids))
+    return values[:, back], codes[:, back], scales, points
 
 
 def hessians(model, layers, sequences):
@@ -106,34 +104,40 @@ def hessians(model, layers, sequences):
     return found
 
 
-@torch.no_grad()
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model")
-    parser.add_argument("out")
-    parser.add_argument("--ids", required=True)
-    parser.add_argument("--bits", type=int, default=4)
-    parser.add_argument("--group-size", type=int, default=128)
-    parser.add_argument("--symmetric", action="store_true")
-    parser.add_argument("--act-order", action="store_true")
-    parser.add_argument("--damp", type=float, default=0.01)
-    args = parser.parse_args()
-    with open(args.ids) as file:
-        sequences = json.load(file)
-    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval()
-    for index, block in enumerate(model.model.layers):
+def quantize(folder, out, sequences, bits, group_size, symmetric, act_order, damp):
+    """Writes the model of a folder with its linear layers replaced by what their codes stand for."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    for block in model.model.layers:
         for names in SETS:
             layers = {name: block.get_submodule(name) for name in names}
             for name, hessian in hessians(model, layers, sequences).items():
                 weight = layers[name].weight
-                weight.copy_(solve(weight.data, hessian, args.bits, args.group_size, args.symmetric, args.act_order, args.damp))
-        print(f"block {index + 1} of {len(model.model.layers)}", flush=True)
-    os.makedirs(args.out, exist_ok=True)
-    for file in os.listdir(args.model):
+                weight.copy_(solve(weight.data, hessian, bits, group_size, symmetric, act_order, damp)[0])
+    os.makedirs(out, exist_ok=True)
+    for file in os.listdir(folder):
         if file.endswith(".json") and "index" not in file and not file.startswith("reference"):
-            shutil.copy(os.path.join(args.model, file), args.out)
+            shutil.copy(os.path.join(folder, file), out)
     state = {name: value.contiguous() for name, value in model.state_dict().items() if name != "lm_head.weight" or not model.config.tie_word_embeddings}
-    save_file(state, os.path.join(args.out, "model.safetensors"), metadata={"format": "pt"})
+    save_file(state, os.path.join(out, "model.safetensors"), metadata={"format": "pt"})
+
+
+@torch.no_grad()
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("jobs", help="JSON: a list of {ids, out, bits, symmetric, actOrder}, ids a JSON file of token sequences")
+    parser.add_argument("--group-size", type=int, default=128)
+    parser.add_argument("--damp", type=float, default=0.01)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    with open(args.jobs) as file:
+        jobs = json.load(file)
+    for job in jobs:
+        with open(job["ids"]) as file:
+            sequences = json.load(file)
+        quantize(args.model, job["out"], sequences, job["bits"], args.group_size, job["symmetric"], job["actOrder"], args.damp)
+        print(job["out"], flush=True)
 
 
 if __name__ == "__main__":

@@ -31,13 +31,21 @@ export interface PluginBase<Kind extends PluginKind, Options = unknown> {
   readonly options: z.ZodType<Options>;
 }
 
-/** What a quantizer may ask the pipeline to observe at the input of a linear layer. */
-export type Need = 'hessian';
+/**
+ * What a quantizer may ask the pipeline to observe at the input of a linear layer: the Hessian of its inputs, and how far these deviate from the inputs in the
+ * full-precision model, which then runs beside the quantized one.
+ */
+export type Need = 'hessian' | 'deviation';
 
 /** Statistics of a linear's inputs. */
 export interface Observations {
   /** `Σ x xᵀ · 2/n` over the n calibration tokens, f32 `[in, in]`, upper triangle valid. */
   readonly hessian?: BufferHandle;
+  /**
+   * `Σ (x − x̃) x̃ᵀ · 2/n`, f32 `[in, in]`: x̃ are the layer's inputs (those of the Hessian), x its inputs in the full-precision model. Absent in an expert, to which
+   * the two models route different tokens.
+   */
+  readonly deviation?: BufferHandle;
   /** Tokens seen: in an expert those that were routed to it. */
   readonly tokens: number;
   /** Tokens of the whole calibration set; the same where absent. */
@@ -70,6 +78,8 @@ export interface QuantizedLayer<Coded extends AffineTensor | BlockTensor = Affin
 /** The solver that picks codes under a scheme. */
 export interface Quantizer<Options = unknown> extends PluginBase<'quantizer', Options> {
   readonly needs: readonly Need[];
+  /** What more it needs under some options; nothing if absent. */
+  alsoNeeds?(options: Options): readonly Need[];
   quantize(layer: LinearLayer, options: Options, context: QuantizerContext): Promise<QuantizedLayer>;
   /** The same for block types that have a `grid`; absent where the method works on integer grids alone. */
   quantizeBlocks?(layer: LinearLayer<BlockScheme>, options: Options, context: QuantizerContext): Promise<QuantizedLayer<BlockTensor>>;

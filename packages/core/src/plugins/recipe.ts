@@ -29,6 +29,18 @@ const calibration = z.strictObject({
   seed: z.number().int().min(0).default(0).describe('of everything random'),
 });
 
+/** What tensors get instead of the recipe's own: `"int8-g128-sym"`, or `{ "scheme": "int8-g128-sym", "options": { "dampPercent": 0.05 } }`. */
+const override = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((scheme) => ({ scheme, options: {} as Record<string, unknown> })),
+  z.strictObject({
+    scheme: z.string().min(1).optional().describe("the recipe's if absent"),
+    options: z.record(z.string(), z.unknown()).default({}).describe('of the quantizer, over those of the recipe'),
+  }),
+]);
+
 /** The schema of a recipe; {@link recipeJsonSchema} publishes it. */
 export const recipeSchema = z.strictObject({
   version: z.literal('v1').default('v1').describe('of the form of recipes'),
@@ -87,7 +99,12 @@ export const recipeSchema = z.strictObject({
     .default(false)
     .describe('methods that observe the model see inputs and caches as the dynamic grids above round them'),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
-  overrides: z.record(z.string(), z.string()).default({}).describe('pattern of tensor names → scheme'),
+  overrides: z
+    .record(z.string(), override)
+    .default({})
+    .describe(
+      'pattern of tensor names → scheme, or { scheme, options }: another grid, other options of the quantizer; later patterns go over earlier ones',
+    ),
 });
 
 /** What is composed: transforms ∘ quantizer ∘ scheme ∘ format, with the calibration set. */

@@ -107,7 +107,9 @@ function weightOf(tensor: PlannedTensor, { name, blocks }: TargetInput['head']):
 /** A type that the recipe gives to a tensor by its name stays. */
 function isNamed({ overrides }: Recipe, tensor: PlannedTensor): boolean {
   const names = [tensor.name, ...sourcesOf(tensor)];
-  return Object.keys(overrides).some((pattern) => names.some((name) => matchesPattern(name, pattern)));
+  return Object.entries(overrides).some(
+    ([pattern, { scheme }]) => scheme !== undefined && names.some((name) => matchesPattern(name, pattern)),
+  );
 }
 
 /** Bytes for tensor data: what is left of the file beside its metadata, of which the tokenizer's text is an upper bound. */

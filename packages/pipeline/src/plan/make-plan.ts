@@ -28,8 +28,9 @@ export async function makePlan(
   const { facts } = input;
   const outputs = await format.outputs(input, formatOptions);
   const assigned = new Map(assignScheme(recipe.scheme, outputs, facts, registry));
-  for (const [pattern, name] of Object.entries(recipe.overrides)) {
+  for (const [pattern, { scheme: name }] of Object.entries(recipe.overrides)) {
     const matched = matching(outputs, pattern, 'overrides');
+    if (name === undefined) continue;
     const schemes = assignScheme({ name, options: sharedOptions(recipe.scheme.options) }, matched, facts, registry, true);
     for (const output of matched) assigned.set(output.name, schemes.get(output.name));
   }

@@ -16,7 +16,8 @@ import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { scaledImportance } from '../transform/scaled-importance.js';
 import { plannedGrids } from '../transform/scaling-sites.js';
 import { transformBlock } from '../transform/transform-block.js';
-import { type CalibratedInput, type LayerFacts, quantizeBlock } from './calibrated.js';
+import { type CalibratedInput, calibrateAllExperts, type LayerFacts, quantizeBlock } from './calibrated.js';
+import type { FullPrecision } from './full-precision.js';
 import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
 import type { WriteRest } from './write-rest.js';
 
@@ -45,7 +46,7 @@ export interface BlocksResult {
 /**
  * Works block by block: load, transform, quantize, write, propagate, release. With a calibration set (any sequences) each block sees what the blocks before it
  * produce, quantized ones or full-precision ones. One block is in memory at a time, and the hidden states; twice the hidden states when full-precision
- * outputs are propagated.
+ * outputs are propagated, or when the quantizer compares with them (then the block's weights, too).
  */
 export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, onEvent, signal } = input;
@@ -55,6 +56,8 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   const layers = new Map<string, LayerFacts>();
   const facts: TransformFacts[][] = transforms.map(() => []);
   const hidden = sequences.length > 0 ? createHiddenStates(backend, await embedSequences(transformer, sequences, signal)) : undefined;
+  const wantsFull = [...targets.values()].some((planned) => input.quantizer.alsoNeeds?.(input.options.of(planned)).includes('deviation'));
+  const fullStates = hidden && wantsFull ? createHiddenStates(backend, await embedSequences(transformer, sequences, signal)) : undefined;
   const lengths = sequences.map(({ length }) => length);
   const total = targets.size + [...rest.values()].reduce((sum, { length }) => sum + length, 0);
   let done = 0;
@@ -67,6 +70,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   for (let index = 0; index < blocks.length; index++) {
     const block = transformer.block(index);
     const weights = await block.load();
+    let full: FullPrecision | undefined;
     try {
       if (transforms.length > 0)
         report(`${transforms.map(({ transform }) => transform.name).join(', ')}, block ${index + 1} of ${blocks.length}`);
@@ -76,8 +80,9 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       for (const [i, ofBlock] of transformed.facts.entries()) facts[i].push(...ofBlock);
       const changed = changedWeights(weightsOf(blocks[index]), before, weights);
       const checkpoint = overlayCheckpoint(transformer.checkpoint, await storedValues(transformer, changed));
+      full = fullStates && { weights: new Map(weights), hidden: fullStates, allTokens: calibrateAllExperts(input.options.common) };
       if (hidden)
-        await quantizeBlock(input, block, weights, hidden, (name, layerFacts) => {
+        await quantizeBlock(input, block, weights, hidden, full, (name, layerFacts) => {
           layers.set(name, layerFacts);
           report(name, 1);
         });
@@ -90,16 +95,18 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       if (!hidden) continue;
       const ranges = execution && needsRanges(execution, block) ? createRangeCollector(backend, block) : undefined;
       const last = index === blocks.length - 1;
+      if (full && !last) await observe(block, full.weights, full.hidden, undefined, true, signal);
       if (transformed.outputs) {
         if (ranges) await observe(block, weights, hidden, ranges, false, signal);
         hidden.replace(transformed.outputs);
       } else if (!last || ranges) {
-        if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input);
+        if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input, full);
         await observe(block, weights, hidden, ranges, !last, signal);
       }
       if (ranges)
         await writeStaticGrids(execution as ExecutionPlan, block, await ranges.finish(), input.activationCalibrator, input.writer, found);
     } finally {
+      for (const [name, handle] of full?.weights ?? []) if (weights.get(name) !== handle) backend.free(handle);
       block.release(weights);
     }
   }
@@ -152,6 +159,7 @@ async function roundWeights(
   weights: Map<string, BufferHandle>,
   schemes: ReadonlyMap<string, TensorScheme>,
   { backend, targets, transforms }: BlocksInput,
+  full: FullPrecision | undefined,
 ): Promise<void> {
   if (transforms.length === 0) return;
   for (const { linears } of stages)
@@ -160,6 +168,6 @@ async function roundWeights(
       const weight = weights.get(name);
       if (!weight || !scheme || scheme.kind === 'float' || targets.has(name)) continue;
       weights.set(name, await fakeQuantizeWeight(backend, weight, scheme));
-      backend.free(weight);
+      if (weight !== full?.weights.get(name)) backend.free(weight);
     }
 }

@@ -10,7 +10,9 @@ import {
   throwIfAborted,
 } from '@calibrant/core';
 import type { BlockStage, Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
+import type { MethodOptions } from '../plan/method-options.js';
 import { collectHessians } from './collect-hessians.js';
+import { expertValues, type FullPrecision } from './full-precision.js';
 import type { HiddenStates } from './hidden-states.js';
 import { inOutputRows, quantizeLinear } from './quantize-linear.js';
 
@@ -20,7 +22,7 @@ export interface CalibratedInput extends RunOptions {
   readonly transformer: Transformer;
   readonly sequences: readonly Int32Array[];
   readonly quantizer: Quantizer;
-  readonly options: unknown;
+  readonly options: MethodOptions;
   /** Chooses the ranges of integer grids. */
   readonly calibrator?: BoundCalibrator | undefined;
   /** The planned tensors whose codes the quantizer chooses, by the source's name. */
@@ -32,23 +34,23 @@ export interface CalibratedInput extends RunOptions {
 
 /**
  * Quantizes the linears of one block on the hidden states that reach it, with `trueSequential` each on what the quantized linears before it in the block produce. Afterwards
- * `weights` holds the quantized weights.
+ * `weights` holds the quantized weights. Those of `full` stay.
  */
 export async function quantizeBlock(
   input: CalibratedInput,
   block: TransformerBlock,
   weights: Map<string, BufferHandle>,
   hidden: HiddenStates,
+  full: FullPrecision | undefined,
   onDone: (name: string, facts: LayerFacts) => void,
 ): Promise<void> {
-  const { sequences, targets, signal } = input;
-  const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
+  const { targets, signal } = input;
   const stages = block.stages
     .map((stage) => ({ ...stage, linears: stage.linears.filter(({ name }) => targets.has(name)) }))
     .filter(({ linears }) => linears.length > 0);
-  for (const set of trueSequential(input.options) ? independentSets(stages) : [stages]) {
+  for (const set of trueSequential(input.options.common) ? independentSets(stages) : [stages]) {
     throwIfAborted(signal);
-    await quantizeStages(input, block, set, weights, hidden, tokens, onDone);
+    await quantizeStages(input, block, set, weights, hidden, full, onDone);
   }
 }
 
@@ -59,25 +61,44 @@ async function quantizeStages(
   stages: readonly Stage[],
   weights: Map<string, BufferHandle>,
   hidden: HiddenStates,
-  tokens: number,
+  full: FullPrecision | undefined,
   onDone: (name: string, facts: LayerFacts) => void,
 ): Promise<void> {
   if (stages.length === 0) return;
-  const { backend, quantizer, options, targets, writer, signal } = input;
-  const observations = await collectHessians(backend, block, stages, weights, hidden, tokens, signal);
+  const { backend, quantizer, options, targets, writer, sequences, signal } = input;
+  const allTokens = calibrateAllExperts(options.common);
+  const observations = await collectHessians({
+    backend,
+    block,
+    stages,
+    weights,
+    hidden,
+    tokens: sequences.reduce((sum, ids) => sum + ids.length, 0),
+    allTokens,
+    full: full && { ...full, without: allTokens ? new Set() : expertValues(input.transformer.description.blocks[block.index]) },
+    signal,
+  });
   try {
     for (const { point, linears } of stages)
       for (const { name } of linears) {
         const planned = targets.get(name) as PlannedTensor;
         const weight = weights.get(name) as BufferHandle;
-        const { tensor, facts = {} } = await quantizeLinear(quantizer, options, planned, weight, observations.get(point), backend, input);
+        const { tensor, facts = {} } = await quantizeLinear(
+          quantizer,
+          options.of(planned),
+          planned,
+          weight,
+          observations.get(point),
+          backend,
+          input,
+        );
         await writer.write(planned, { rowStart: 0, value: inOutputRows(tensor, planned) });
         weights.set(name, await decodeTensor(tensor, backend));
-        backend.free(weight);
+        if (weight !== full?.weights.get(name)) backend.free(weight);
         onDone(name, facts);
       }
   } finally {
-    for (const { hessian } of observations.values()) backend.free(hessian);
+    for (const { hessian, deviation } of observations.values()) backend.free(hessian, deviation);
   }
 }
 
@@ -95,4 +116,9 @@ function independentSets(stages: readonly BlockStage[]): BlockStage[][] {
 /** Quantizers that can work either way say so by an option of this name. */
 function trueSequential(options: unknown): boolean {
   return (options as { trueSequential?: boolean } | undefined)?.trueSequential ?? true;
+}
+
+/** The same of experts that see all calibration tokens. */
+export function calibrateAllExperts(options: unknown): boolean {
+  return (options as { calibrateAllExperts?: boolean } | undefined)?.calibrateAllExperts ?? false;
 }

@@ -9,13 +9,14 @@ import type {
   RunOptions,
 } from '@calibrant/core';
 import { throwIfAborted } from '@calibrant/core';
+import type { MethodOptions } from '../plan/method-options.js';
 import type { LayerFacts } from './calibrated.js';
 import { encodeStream, loadWhole } from './encode-stream.js';
 import { quantizeLinear } from './quantize-linear.js';
 
 export interface WriteRestInput extends RunOptions {
   readonly quantizer: Quantizer;
-  readonly quantizerOptions: unknown;
+  readonly quantizerOptions: MethodOptions;
   readonly calibrator?: BoundCalibrator | undefined;
   readonly writer: FormatWriter;
   readonly backend: Backend;
@@ -40,7 +41,7 @@ export function createWriteRest(input: WriteRestInput, chosen: ReadonlySet<Plann
       else {
         const weight = await loadWhole(checkpoint, tensor, backend);
         try {
-          const quantized = await quantizeLinear(quantizer, quantizerOptions, tensor, weight, undefined, backend, input);
+          const quantized = await quantizeLinear(quantizer, quantizerOptions.of(tensor), tensor, weight, undefined, backend, input);
           await writer.write(tensor, { rowStart: 0, value: quantized.tensor });
           facts = quantized.facts;
         } finally {

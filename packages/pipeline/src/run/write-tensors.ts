@@ -13,6 +13,7 @@ import type {
 import { throwIfAborted } from '@calibrant/core';
 import { storedParts, type Transformer, weightsOf } from '@calibrant/transformer';
 import { type FoundGrids, hasStaticGrids } from '../execution/static-ranges.js';
+import type { MethodOptions } from '../plan/method-options.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
 import type { LayerFacts } from './calibrated.js';
@@ -26,7 +27,7 @@ export interface WriteInput extends RunOptions {
   readonly recipe: Recipe;
   readonly transforms: readonly PlannedTransform[];
   readonly quantizer: Quantizer;
-  readonly quantizerOptions: unknown;
+  readonly quantizerOptions: MethodOptions;
   readonly calibrator?: BoundCalibrator | undefined;
   readonly plan: readonly PlannedTensor[];
   readonly writer: FormatWriter;

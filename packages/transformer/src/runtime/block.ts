@@ -47,6 +47,8 @@ export interface ForwardOptions {
   readonly observeCache?: CacheObserver;
   /** Show observers the inputs as the model's execution plan rounds them, instead of before. */
   readonly observeRounded?: boolean;
+  /** Compute every expert on all tokens, so that observers see them all in each; the output is that of the routed ones, as ever. */
+  readonly allTokens?: boolean;
 }
 
 /** One transformer block. Holds no memory itself: `load` gives weights to the caller, who may replace entries (by quantized ones) and frees them by `release`. */
@@ -65,7 +67,7 @@ export interface TransformerBlock {
     point: string,
     hidden: BufferHandle,
     weights: ReadonlyMap<string, BufferHandle>,
-    options?: Pick<ForwardOptions, 'observeRounded'>,
+    options?: Pick<ForwardOptions, 'observeRounded' | 'allTokens'>,
   ): Promise<BufferHandle>;
   /**
    * Computes what depends on one value alone, with other weights, and returns where that meets the rest of the block: the values at the border of what depends on it, each of which
@@ -129,12 +131,12 @@ export function createBlock(
     index,
     stages: stagesOf(steps, index),
     load: () => loadWeights(backend, checkpoint, weightsOf(steps)),
-    async forward(hidden, weights, { observe, observeRounded, observeCache } = {}) {
-      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeCache };
+    async forward(hidden, weights, { observe, observeRounded, observeCache, allTokens } = {}) {
+      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeCache, allTokens };
       return runSteps(steps, hidden, observe ? { ...context, observe, observeRounded } : context);
     },
-    async forwardTo(point, hidden, weights, { observeRounded } = {}) {
-      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeRounded };
+    async forwardTo(point, hidden, weights, { observeRounded, allTokens } = {}) {
+      const context = { backend, weights, positions: await positions.sequence(hidden.shape[0]), execution, observeRounded, allTokens };
       return runSteps(steps, hidden, context, { result: point });
     },
     async recompute(from, value, weights) {

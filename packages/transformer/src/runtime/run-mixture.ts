@@ -27,7 +27,8 @@ export async function runMixture(
   const { backend } = context;
   const input = values.get(step.input)!;
   const router = await backend.download(values.get(step.router)!);
-  const routes = routeTokens(router.data as Float32Array, step.experts.length, step.topK, step.normalized);
+  const routed = routeTokens(router.data as Float32Array, step.experts.length, step.topK, step.normalized);
+  const routes = context.allTokens ? routed.map((route) => withAllTokens(route, input.shape[0])) : routed;
   const inside = containsValue(step, result);
   const done: { expert: number; output: BufferHandle }[] = [];
   let sum: BufferHandle | undefined;
@@ -72,6 +73,13 @@ export async function runMixture(
   function upload(data: Int32Array | Float32Array, dtype: 'i32' | 'f32'): Promise<BufferHandle> {
     return backend.upload(tensor(dtype, [data.length / TERMS, TERMS], data), input.lane === undefined ? {} : { lane: input.lane });
   }
+}
+
+/** The same outputs from an expert that computes every token: those that were not routed to it count nothing. */
+function withAllTokens({ tokens, weights }: Route, count: number): Route {
+  const all = new Float32Array(count);
+  for (const [row, token] of tokens.entries()) all[token] = weights[row];
+  return { tokens: Int32Array.from(all.keys()), weights: all };
 }
 
 async function pickRows(table: BufferHandle, rows: Int32Array, { backend }: StepsContext): Promise<BufferHandle> {

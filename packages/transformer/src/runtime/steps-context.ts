@@ -22,6 +22,8 @@ export interface StepsContext {
   readonly observeCache?: CacheObserver | undefined;
   /** Observers (and `result` of a run, where it is such an input) see what the first layer that reads a value computes with: the rounded value. */
   readonly observeRounded?: boolean | undefined;
+  /** Experts compute all tokens, not only those that are routed to them. */
+  readonly allTokens?: boolean | undefined;
 }
 
 /** The buffer of a weight among those that were given. */
