@@ -69,6 +69,18 @@ describe('calibrant calibrate', () => {
     expect([again.code, again.stderr]).toEqual([1, expect.stringMatching(/exists already.*--force/)]);
   });
 
+  it('serves quantize without another calibration, and says what does not go with it', async () => {
+    const args = ['quantize', modelFolder, '--scheme', 'int8-channel-sym', '--statistics', at('stats.safetensors')];
+    const done = await runCli([...args, '--activations', 'int8-tensor-static', '--out', at('reused'), '--json', '--quiet']);
+    expect([done.code, done.stderr]).toEqual([0, '']);
+    expect(JSON.parse(done.stdout)).toMatchObject({
+      calibration: { sequences: 12, tokens: 768 },
+      recipe: { statistics: at('stats.safetensors') },
+    });
+    const both = await runCli([...args, '--samples', '8', '--out', at('both')]);
+    expect([both.code, both.stderr]).toEqual([2, expect.stringMatching(/leave out --samples, or give it to calibrant calibrate/)]);
+  });
+
   it.each([
     ['text that is too short', 'hello', /has \d+ tokens; calibration needs at least one sequence of 64, and 768 for 12/],
     ['an empty text', '', /holds no text/],

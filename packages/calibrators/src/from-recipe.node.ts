@@ -90,9 +90,14 @@ function checkOptions({ source, path, samples, length, mode = 'pack' }: Calibrat
 }
 
 function withHash(set: CalibrationSet): CalibrationSet {
+  return { ...set, sha256: hashOfTokens(set.sequences) };
+}
+
+/** SHA-256 of the tokens of sequences, as {@link CalibrationSet} has it. */
+export function hashOfTokens(sequences: readonly Int32Array[]): string {
   const hash = createHash('sha256');
-  for (const ids of set.sequences) hash.update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
-  return { ...set, sha256: hash.digest('hex') };
+  for (const ids of sequences) hash.update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
+  return hash.digest('hex');
 }
 
 function wrong(option: string, message: string): CalibrantError {

@@ -4,5 +4,5 @@
  */
 
 export * from './browser.js';
-export { type CalibrationContext, type CalibrationOptions, calibrationSet } from './from-recipe.node.js';
+export { type CalibrationContext, type CalibrationOptions, calibrationSet, hashOfTokens } from './from-recipe.node.js';
 export { readDocuments } from './read-documents.node.js';

@@ -121,6 +121,7 @@ describe('recipeJsonSchema', () => {
       'scheme',
       'format',
       'calibration',
+      'statistics',
       'importance',
       'target',
       'propagate',

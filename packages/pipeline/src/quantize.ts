@@ -36,6 +36,7 @@ import type { CalibrationSummary } from './run/calibration.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 import { servingWarnings } from './serving/check-serving.js';
+import { recipeStatistics } from './statistics/reuse.js';
 import { planTransforms, recipeTransforms, type TransformReport, transformReports } from './transform/plan-transforms.js';
 
 /** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
@@ -130,6 +131,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       tensors: checkpoint.tensors,
       linears: new Set(transformer.linears().map(({ name }) => name)),
     };
+    const statistics = await recipeStatistics(recipe, checkpoint, transformer, options);
     const bare: FormatInput = { checkpoint, facts: modelFacts, recipe };
     const importance = await openImportance(recipe, format, formatOptions, bare, transformer, options);
     const facts: ModelFacts = importance ? { ...modelFacts, importance: importance.covered } : modelFacts;
@@ -184,6 +186,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
         importance: weighed?.matrix,
         execution,
         activationCalibrator,
+        statistics,
       });
       files = await writer.finish();
     } catch (error) {

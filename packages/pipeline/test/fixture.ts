@@ -2,6 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { awq } from '@calibrant/awq';
+import { calibrators } from '@calibrant/calibrators';
 import { compressedTensors } from '@calibrant/compressed-tensors';
 import { createRegistry, type Registry } from '@calibrant/core';
 import { ggufFormat, ggufSchemes } from '@calibrant/gguf-format';
@@ -12,7 +13,17 @@ import { modelFolder } from '@calibrant/tiny-llama';
 import { architectures } from '@calibrant/transformer';
 
 export function testRegistry(): Registry {
-  return createRegistry([architectures, rtn(), gptq(), smoothquant(), awq(), ggufSchemes(), ggufFormat(), compressedTensors()]);
+  return createRegistry([
+    architectures,
+    rtn(),
+    gptq(),
+    smoothquant(),
+    awq(),
+    calibrators(),
+    ggufSchemes(),
+    ggufFormat(),
+    compressedTensors(),
+  ]);
 }
 
 /** A folder of its own for each test, removed by `clean`. */

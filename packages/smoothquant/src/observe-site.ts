@@ -16,8 +16,14 @@ export interface Observed {
   readonly samples: ReadonlyMap<string, Tensor>;
 }
 
-/** Runs the calibration set through a block once: channel maxima over all tokens, and about `sampleTokens` tokens of each point, evenly from all sequences. */
+/** What is known of the block beforehand, or runs the calibration set through it once: channel maxima over all tokens, and about `sampleTokens` tokens of each point, evenly from all sequences. */
 export async function observeSites(block: TransformBlock, backend: Backend, sampleTokens: number): Promise<Observed> {
+  const known = block.peaks;
+  if (known)
+    return {
+      peaks: new Map(block.sites.map((site) => [site, known.get(site.point) ?? new Float32Array(site.channels)])),
+      samples: new Map(),
+    };
   const magnitudes = new Map<string, Promise<Tensor>[]>();
   const rows = new Map<string, Promise<Tensor>[]>();
   const sampled = sampledSequences(block.sequences, sampleTokens);

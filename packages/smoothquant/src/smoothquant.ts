@@ -57,6 +57,7 @@ export function smoothquant(options: SmoothQuantOptions = {}): Transform<Resolve
       throughLayers: schema.shape.throughLayers.default(defaults.throughLayers),
     }) as unknown as z.ZodType<Resolved>,
     needs: ['calibration'],
+    peaksSuffice: ({ alpha }) => alpha !== 'search',
     accepts({ predecessor }, { throughLayers }) {
       if (predecessor.kind === 'norm' || throughLayers) return true;
       return 'they read the output of a layer, which SmoothQuant scales only with throughLayers.';

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { addCommonOptions, collect, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { describeEvaluation } from './eval-tables.js';
-import { addExecutionOptions, addStatisticsOptions, type ExecutionOptions, executionNames } from './execution-options.js';
+import { addExecutionOptions, type ExecutionOptions, executionNames } from './execution-options.js';
 
 interface EvalOptions extends CommonOptions, ExecutionOptions {
   readonly text?: string;
@@ -59,12 +59,14 @@ export function addEval(program: Command): Command {
     .option('--drift [tokens]', 'with --base and --text: how long greedy texts stay the same (default 64 tokens)', wholeNumber)
     .option('--drift-prompts <n>', 'prompts cut from the text (default 32)', wholeNumber)
     .option('--seed <n>', 'of everything that is drawn (default 0)', seed);
-  return addCommonOptions(addStatisticsOptions(addExecutionOptions(command))).action(async (model: string, options: EvalOptions) => {
-    const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
-      evaluateModel({ model, ...requestOf(options), registry, backend, onEvent: reporter.onEvent, signal }),
-    );
-    process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${describeEvaluation(result)}\n`);
-  });
+  return addCommonOptions(addExecutionOptions(command, 'from which static grids get their scales')).action(
+    async (model: string, options: EvalOptions) => {
+      const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
+        evaluateModel({ model, ...requestOf(options), registry, backend, onEvent: reporter.onEvent, signal }),
+      );
+      process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${describeEvaluation(result)}\n`);
+    },
+  );
 }
 
 function requestOf(options: EvalOptions): Partial<EvaluateOptions> {

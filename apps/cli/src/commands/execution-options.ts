@@ -14,7 +14,8 @@ export interface ExecutionOptions {
   readonly activationCalibratorOption?: string[];
 }
 
-export function addExecutionOptions(command: Command): Command {
+/** @param statistics what the file is used for */
+export function addExecutionOptions(command: Command, statistics: string): Command {
   return command
     .option('--activations <grid>', 'round inputs of linear layers: int8-token, fp8-token, int4-g128, int8-tensor-static, ... or none')
     .option(
@@ -27,12 +28,8 @@ export function addExecutionOptions(command: Command): Command {
       '--activation-calibrator <name>',
       'ranges of static grids of inputs and caches: minmax, moving-average, percentile, mse or entropy (default: percentile for integers, minmax for fp8)',
     )
-    .option('--activation-calibrator-option <option=value>', 'an option of it, such as percentile=99.9; may be repeated', collect);
-}
-
-/** Where the scales of static grids come from when a model is evaluated. */
-export function addStatisticsOptions(command: Command): Command {
-  return command.option('--statistics <file>', 'a file of calibrant calibrate, from which static activation grids get their scales');
+    .option('--activation-calibrator-option <option=value>', 'an option of it, such as percentile=99.9; may be repeated', collect)
+    .option('--statistics <file>', `a file of calibrant calibrate, ${statistics}`);
 }
 
 /** What was given, or undefined for nothing. */
@@ -42,17 +39,18 @@ export function executionNames(options: ExecutionOptions): ExecutionNames | unde
   const needs = (message: string, option: string) => new CalibrantError('INVALID_ARGUMENT', message, { option });
   if (calibrator !== undefined && statistics === undefined)
     throw needs('--activation-calibrator chooses from statistics: give a file of calibrant calibrate with --statistics.', '--statistics');
-  if (statistics !== undefined && activations === undefined)
-    throw needs('--statistics is for static activation grids: add --activations int8-tensor-static.', '--statistics');
+  if (statistics !== undefined && activations === undefined && kvCache === undefined)
+    throw needs('--statistics is for static grids: add --activations int8-tensor-static or --kv-cache fp8-tensor-static.', '--statistics');
   if (activations === undefined && keepActivations === undefined && kvCache === undefined) return undefined;
   return { activations, keepActivations, kvCache, statistics, calibrator };
 }
 
 /** The fields of a recipe that were given. */
 export function executionOf(options: ExecutionOptions, base: RecipeInput): RecipeInput {
-  const { activations, keepActivations, kvCache } = options;
+  const { activations, keepActivations, kvCache, statistics } = options;
   const activationCalibrator = activationCalibratorOf(options, base.activationCalibrator);
   return {
+    ...(statistics === undefined ? {} : { statistics }),
     ...(activations === undefined ? {} : { activations }),
     ...(keepActivations ? { keepActivations } : {}),
     ...(kvCache === undefined ? {} : { kvCache }),

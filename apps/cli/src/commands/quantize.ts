@@ -1,3 +1,4 @@
+import { CalibrantError } from '@calibrant/core';
 import { quantizeModel } from '@calibrant/pipeline';
 import { type Command, Option } from 'commander';
 import { staleOutputWarnings } from '../output/stale-output.js';
@@ -78,26 +79,48 @@ export function addQuantize(program: Command): Command {
     .option('--tensor-parallel <n>', 'check that the model can be split over so many GPUs by vLLM; may be repeated', wholeNumbers)
     .option('--force', 'replace what is in the output folder')
     .option('--dry-run', 'show each tensor with its type and size, write nothing');
-  return addCommonOptions(addExecutionOptions(command)).action(async (model: string, options: QuantizeOptions) => {
-    if (options.out === undefined && !options.dryRun) command.error("error: required option '--out <folder>' not specified");
-    const recipe = await recipeOf(options);
-    const result = await withRun(options, async ({ registry, backend, reporter, signal }) => {
-      if (options.out !== undefined && !options.dryRun)
-        for (const warning of await staleOutputWarnings(options.out)) reporter.note(warning);
-      return quantizeModel({
-        model,
-        recipe,
-        out: options.out ?? '',
-        force: options.force ?? false,
-        dryRun: options.dryRun ?? false,
-        ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
-        ...(options.compareText === undefined ? {} : { compareText: options.compareText }),
-        registry,
-        backend,
-        onEvent: reporter.onEvent,
-        signal,
+  return addCommonOptions(addExecutionOptions(command, 'whose tokens and statistics take the place of --calibration')).action(
+    async (model: string, options: QuantizeOptions) => {
+      if (options.out === undefined && !options.dryRun) command.error("error: required option '--out <folder>' not specified");
+      checkStatisticsOptions(options);
+      const recipe = await recipeOf(options);
+      const result = await withRun(options, async ({ registry, backend, reporter, signal }) => {
+        if (options.out !== undefined && !options.dryRun)
+          for (const warning of await staleOutputWarnings(options.out)) reporter.note(warning);
+        return quantizeModel({
+          model,
+          recipe,
+          out: options.out ?? '',
+          force: options.force ?? false,
+          dryRun: options.dryRun ?? false,
+          ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
+          ...(options.compareText === undefined ? {} : { compareText: options.compareText }),
+          registry,
+          backend,
+          onEvent: reporter.onEvent,
+          signal,
+        });
       });
-    });
-    process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summary(result)}\n`);
-  });
+      process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summary(result)}\n`);
+    },
+  );
+}
+
+/** Statistics come with their calibration text. */
+function checkStatisticsOptions(options: QuantizeOptions): void {
+  if (options.statistics === undefined) return;
+  const of = {
+    '--calibration': 'calibration',
+    '--samples': 'samples',
+    '--length': 'length',
+    '--seed': 'seed',
+    '--compare-text': 'compareText',
+  } as const;
+  for (const [option, key] of [...Object.entries(of), ['--calibration-mode', 'calibrationMode'] as const])
+    if (options[key] !== undefined)
+      throw new CalibrantError(
+        'INVALID_ARGUMENT',
+        `--statistics brings the tokens that it was made on: leave out ${option}, or give it to calibrant calibrate.`,
+        { option },
+      );
 }

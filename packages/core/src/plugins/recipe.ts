@@ -56,6 +56,11 @@ export const recipeSchema = z.strictObject({
     .default({ name: 'gguf', options: {} })
     .describe('layout of the files: gguf, gptq, awq, compressed-tensors; if absent what fits the scheme'),
   calibration: calibration.optional().describe('text for methods that observe the model'),
+  statistics: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('a file of calibrant calibrate, whose tokens and statistics take the place of calibration'),
   importance: z
     .union([
       z.strictObject({ file: z.string().min(1).describe('an importance matrix, such as llama-imatrix writes') }),

@@ -57,6 +57,8 @@ export interface TransformBlock {
   readonly linears: readonly TransformLinear[];
   /** The sites that the transform accepted, in the order of computation. */
   readonly sites: readonly ScalingSite[];
+  /** The largest magnitude of each channel over the calibration set, by point, where it is known beforehand; `observe` may not be called then. */
+  readonly peaks?: ReadonlyMap<string, Float32Array>;
   /** Tokens of each calibration sequence; empty when the transform does not need calibration. */
   readonly sequences: readonly number[];
   /**
@@ -87,6 +89,8 @@ export interface TransformFacts {
 export interface Transform<Options = unknown> extends PluginBase<'transform', Options> {
   /** `calibration` when it observes values; without it `observe` may not be called and no calibration set is made. */
   readonly needs: readonly 'calibration'[];
+  /** Whether the largest magnitudes of channels are all that it asks of calibration: saved ones then serve it without a run of the model. */
+  peaksSuffice?(options: Options): boolean;
   /** Whether it works at a site, or why not, as a sentence. A model without any site that fits is refused before anything is computed. */
   accepts(site: ScalingSite, options: Options): true | string;
   apply(block: TransformBlock, options: Options, context: QuantizerContext): Promise<readonly TransformFacts[]>;

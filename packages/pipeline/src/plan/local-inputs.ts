@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import type { Recipe } from '@calibrant/core';
 
 /** Everything on this machine that a run reads: its output must not take the place of any of it. */
-export function localInputs(model: string, { calibration, importance }: Partial<Recipe> = {}): string[] {
+export function localInputs(model: string, { calibration, importance, statistics }: Partial<Recipe> = {}): string[] {
   const measured = importance === undefined ? undefined : 'file' in importance ? importance.file : importance.calibration.path;
-  const named = [model, calibration?.path, measured];
+  const named = [model, calibration?.path, measured, statistics];
   return named.filter((path): path is string => path !== undefined && existsSync(path));
 }

@@ -10,7 +10,16 @@ import {
   type TransformFacts,
 } from '@calibrant/core';
 import { type TransformerBlock, type WeightRef, weightsOf } from '@calibrant/transformer';
-import { createRangeCollector, type FoundGrids, needsRanges, type RangeCollector, writeStaticGrids } from '../execution/static-ranges.js';
+import {
+  type BlockStatistics,
+  createRangeCollector,
+  type FoundGrids,
+  needsRanges,
+  type RangeCollector,
+  writeStaticGrids,
+} from '../execution/static-ranges.js';
+import { peaksOfBlock, statisticsOfBlock } from '../statistics/reuse.js';
+import type { ModelStatistics } from '../statistics/statistics-file.js';
 import { overlayCheckpoint, storedValues } from '../transform/overlay-checkpoint.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { scaledImportance } from '../transform/scaled-importance.js';
@@ -30,6 +39,8 @@ export interface BlocksInput extends CalibratedInput {
   readonly importance?: ImportanceMatrix | undefined;
   /** Grids of inputs and caches that the output will ask for. */
   readonly execution?: ExecutionPlan | undefined;
+  /** Saved statistics that take the place of all observation: no sequence runs. */
+  readonly served?: ModelStatistics | undefined;
   /** Chooses the ranges of its static grids. */
   readonly activationCalibrator: BoundCalibrator;
 }
@@ -49,7 +60,7 @@ export interface BlocksResult {
  * outputs are propagated, or when the quantizer compares with them (then the block's weights, too).
  */
 export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
-  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, onEvent, signal } = input;
+  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, served, onEvent, signal } = input;
   const found: FoundGrids = { activations: new Map(), keyValueCache: new Map(), zero: [] };
   const { blocks } = transformer.description;
   const grids = plannedGrids(plan, execution);
@@ -66,6 +77,8 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
     onEvent?.({ phase: 'Quantizing', done, total, unit: 'tensors', item });
   };
   onEvent?.({ phase: 'Quantizing', done, total, unit: 'tensors' });
+  const saveGrids = (block: TransformerBlock, statistics: BlockStatistics) =>
+    writeStaticGrids(execution as ExecutionPlan, block, statistics, input.activationCalibrator, input.writer, found);
 
   for (let index = 0; index < blocks.length; index++) {
     const block = transformer.block(index);
@@ -76,7 +89,13 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         report(`${transforms.map(({ transform }) => transform.name).join(', ')}, block ${index + 1} of ${blocks.length}`);
       const before = new Map(weights);
       const keepOutputs = propagate === 'full' && transforms.length > 0;
-      const transformed = await transformBlock({ ...input, grids, lengths }, block, weights, hidden, keepOutputs);
+      const transformed = await transformBlock(
+        { ...input, grids, lengths, ...(served ? { peaks: peaksOfBlock(served, block, transforms) } : {}) },
+        block,
+        weights,
+        hidden,
+        keepOutputs,
+      );
       for (const [i, ofBlock] of transformed.facts.entries()) facts[i].push(...ofBlock);
       const changed = changedWeights(weightsOf(blocks[index]), before, weights);
       const checkpoint = overlayCheckpoint(transformer.checkpoint, await storedValues(transformer, changed));
@@ -92,8 +111,10 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         if (layerFacts) layers.set(name, layerFacts);
         report(name, 1);
       });
+      const wantsRanges = execution && needsRanges(execution, block);
+      if (wantsRanges && served) await saveGrids(block, statisticsOfBlock(served, index));
       if (!hidden) continue;
-      const ranges = execution && needsRanges(execution, block) ? createRangeCollector(backend, block) : undefined;
+      const ranges = wantsRanges ? createRangeCollector(backend, block) : undefined;
       const last = index === blocks.length - 1;
       if (full && !last) await observe(block, full.weights, full.hidden, undefined, true, signal);
       if (transformed.outputs) {
@@ -103,8 +124,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input, full);
         await observe(block, weights, hidden, ranges, !last, signal);
       }
-      if (ranges)
-        await writeStaticGrids(execution as ExecutionPlan, block, await ranges.finish(), input.activationCalibrator, input.writer, found);
+      if (ranges) await saveGrids(block, await ranges.finish());
     } finally {
       for (const [name, handle] of full?.weights ?? []) if (weights.get(name) !== handle) backend.free(handle);
       block.release(weights);

@@ -14,10 +14,12 @@ import { throwIfAborted } from '@calibrant/core';
 import { storedParts, type Transformer, weightsOf } from '@calibrant/transformer';
 import { type FoundGrids, hasStaticGrids } from '../execution/static-ranges.js';
 import type { MethodOptions } from '../plan/method-options.js';
+import { whyNotServed } from '../statistics/reuse.js';
+import type { ModelStatistics } from '../statistics/statistics-file.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
 import type { LayerFacts } from './calibrated.js';
-import { type CalibrationSummary, calibrate } from './calibration.js';
+import { type Calibrated, type CalibrationSummary, calibrate } from './calibration.js';
 import { workOf } from './encode-stream.js';
 import { readSourceRows } from './source-rows.js';
 import { targetsOf } from './targets.js';
@@ -38,6 +40,8 @@ export interface WriteInput extends RunOptions {
   readonly execution?: ExecutionPlan | undefined;
   /** Chooses the ranges of its static grids. */
   readonly activationCalibrator: BoundCalibrator;
+  /** Takes the place of calibration. */
+  readonly statistics?: ModelStatistics | undefined;
   /** A text that the calibration set is compared with. */
   readonly compareText?: string | undefined;
 }
@@ -72,11 +76,13 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   if (inBlocks.size === 0 && !needsRanges) return { facts: rounded, transforms: [] };
   await checkFinite([...inBlocks], input);
   const needsData = calibrated.length > 0 || needsRanges || transforms.some(({ transform }) => transform.needs.length > 0);
-  const set = needsData ? await calibrate(recipe.calibration, input) : undefined;
+  const served = needsData ? servedBy(input, calibrated.length > 0) : undefined;
+  const set = needsData ? (keptSet(input) ?? (await calibrate(recipe.calibration, input))) : undefined;
   const result = await runBlocks({
     ...input,
     options: input.quantizerOptions,
-    sequences: set?.sequences ?? [],
+    sequences: served ? [] : (set?.sequences ?? []),
+    served,
     targets: new Map(calibrated.map((tensor) => [tensor.source as string, tensor])),
     rest,
     writeRest,
@@ -88,6 +94,27 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
     ...(needsRanges ? { grids: result.grids } : {}),
     ...(set ? { calibration: set.summary } : {}),
   };
+}
+
+/** The saved statistics where they are all that is needed; says why where they are not. */
+function servedBy(
+  { statistics, transforms, quantizer, execution, recipe, onEvent }: WriteInput,
+  calibrated: boolean,
+): ModelStatistics | undefined {
+  if (!statistics) return undefined;
+  const { roundedCalibration, propagate } = recipe;
+  const why = whyNotServed({ transforms, quantizer: calibrated ? quantizer.name : undefined, execution, roundedCalibration, propagate });
+  if (why === undefined) return statistics;
+  onEvent?.({
+    warning: `${why}: saved statistics do not serve that, and the ${statistics.sequences.length} sequences that they were made on run through the model again.`,
+    item: 'statistics',
+  });
+  return undefined;
+}
+
+/** The calibration set that saved statistics were made on. */
+function keptSet({ statistics }: WriteInput): Pick<Calibrated, 'sequences' | 'summary'> | undefined {
+  return statistics && { sequences: statistics.sequences, summary: statistics.calibration };
 }
 
 /** The planned tensors that are made from a block's weights, by block, without those of `except`. */

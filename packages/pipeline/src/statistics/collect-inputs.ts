@@ -1,45 +1,46 @@
-import { createInputCollector, type InputStatistics } from '@calibrant/calibrators';
+import { emptyStatistics, type InputStatistics } from '@calibrant/calibrators';
 import type { RunOptions } from '@calibrant/core';
 import type { Transformer } from '@calibrant/transformer';
+import { createRangeCollector } from '../execution/static-ranges.js';
 import { createHiddenStates, embedSequences } from '../run/hidden-states.js';
+import type { CacheStatistics, ModelStatistics } from './statistics-file.js';
 
 /**
- * Statistics of the input of every linear layer of a model on some sequences, by the name of the weight. Layers that read one value share an object. One block's weights are in
+ * Statistics of the input of every linear layer of a model on some sequences, by the name of the weight, and of the caches. Layers that read one value share an object. One block's weights are in
  * memory at a time, and the result does not depend on lanes.
  */
 export async function collectInputs(
   transformer: Transformer,
   sequences: readonly Int32Array[],
   { onEvent, signal }: RunOptions,
-): Promise<Map<string, InputStatistics>> {
+): Promise<Pick<ModelStatistics, 'inputs' | 'caches'>> {
   const { backend, description } = transformer;
   const inputs = new Map<string, InputStatistics>();
+  const caches = new Map<number, CacheStatistics>();
   const hidden = createHiddenStates(backend, await embedSequences(transformer, sequences, signal));
   const total = description.blocks.length;
   for (let index = 0; index < total; index++) {
     onEvent?.({ phase: 'Observing inputs', done: index, total, unit: 'blocks' });
     const block = transformer.block(index);
-    // Points are named by a layer that reads them: a person knows it.
-    const nameOf = new Map(block.stages.map(({ point, linears }) => [point, linears[0].name]));
-    const collector = createInputCollector(backend, new Map(block.stages.map(({ linears }) => [linears[0].name, linears[0].shape[1]])));
-    const observe = (point: string, value: Parameters<typeof collector.observe>[1]) => {
-      const name = nameOf.get(point);
-      if (name !== undefined) collector.observe(name, value);
-    };
+    const collector = createRangeCollector(backend, block);
     const weights = await block.load();
     try {
       await hidden.pass(async (state) => {
-        const next = await block.forward(state, weights, { observe });
+        const next = await block.forward(state, weights, collector);
         await collector.settle();
         return next;
       }, signal);
       const found = await collector.finish();
-      for (const { linears } of block.stages)
-        for (const { name } of linears) inputs.set(name, found.get(linears[0].name) as InputStatistics);
+      for (const stage of block.stages) {
+        const statistics = found.of(stage) ?? emptyStatistics(stage.linears[0].shape[1]);
+        for (const { name } of stage.linears) inputs.set(name, statistics);
+      }
+      const [key, value] = [found.ofCache('key'), found.ofCache('value')];
+      if (key && value) caches.set(index, { key, value });
     } finally {
       block.release(weights);
     }
   }
   onEvent?.({ phase: 'Observing inputs', done: total, total, unit: 'blocks' });
-  return inputs;
+  return { inputs, caches };
 }

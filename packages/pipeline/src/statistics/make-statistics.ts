@@ -13,7 +13,7 @@ import { openRegistered } from '../open-transformer.js';
 import { type CalibrationSummary, calibrate } from '../run/calibration.js';
 import { collectInputs } from './collect-inputs.js';
 import { fingerprint } from './fingerprint.js';
-import { writeStatistics } from './statistics-file.js';
+import { type ModelStatistics, writeStatistics } from './statistics-file.js';
 
 export interface StatisticsOptions extends RunOptions {
   /** A folder, a file, or a Hub repository. */
@@ -71,11 +71,12 @@ export async function makeStatistics(options: StatisticsOptions): Promise<Statis
     try {
       const run = { ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
       const set = await calibrate(recipe.calibration, { transformer, compareText, ...run });
-      const inputs = await collectInputs(transformer, set.sequences, run);
-      const summaries = summarize(inputs);
+      const found = await collectInputs(transformer, set.sequences, run);
+      const summaries = summarize(found.inputs);
       warnOfInputs(summaries, run);
       throwIfAborted(signal);
-      await writeStatistics(out, { model: await fingerprint(checkpoint, transformer), calibration: set.summary, inputs });
+      const { sequences, summary: calibration } = set;
+      await writeStatistics(out, { model: await fingerprint(checkpoint, transformer), calibration, sequences, ...found });
       return { model, out, calibration: set.summary, inputs: summaries, seconds: (performance.now() - started) / 1000 };
     } finally {
       await transformer.release();
@@ -85,7 +86,7 @@ export async function makeStatistics(options: StatisticsOptions): Promise<Statis
   }
 }
 
-function summarize(inputs: Awaited<ReturnType<typeof collectInputs>>): InputSummary[] {
+function summarize(inputs: ModelStatistics['inputs']): InputSummary[] {
   return [...new Set(inputs.values())].map((statistics) => {
     const { peaks, squares, tokens, sequenceLows, sequenceHighs } = statistics;
     const sorted = peaks.slice().sort();

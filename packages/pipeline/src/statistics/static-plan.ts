@@ -2,8 +2,8 @@ import type { BoundCalibrator, ExecutionPlan } from '@calibrant/core';
 import { calibratedGrid } from '../execution/static-ranges.js';
 import type { ModelStatistics } from './statistics-file.js';
 
-/** The plan with the scales of its static input grids, from the ranges that a calibrator chooses of statistics. Layers that read one value get one scale. */
-export function withStaticInputs(plan: ExecutionPlan, { inputs }: ModelStatistics, calibrator: BoundCalibrator): ExecutionPlan {
+/** The plan with the scales of its static input and cache grids, from the ranges that a calibrator chooses of statistics. Layers that read one value get one scale. */
+export function withStaticInputs(plan: ExecutionPlan, { inputs, caches }: ModelStatistics, calibrator: BoundCalibrator): ExecutionPlan {
   const activations = new Map(
     [...plan.activations].map(([name, grid]) => {
       const statistics = inputs.get(name);
@@ -11,5 +11,15 @@ export function withStaticInputs(plan: ExecutionPlan, { inputs }: ModelStatistic
       return [name, calibratedGrid(grid.scheme, statistics, calibrator)];
     }),
   );
-  return { ...plan, activations };
+  if (!plan.keyValueCache) return { ...plan, activations };
+  const keyValueCache = new Map(
+    [...plan.keyValueCache].map(([block, grids]) => {
+      const statistics = caches.get(block);
+      const { scheme, scale } = grids.key;
+      if (scheme.dynamic || scale !== undefined || !statistics) return [block, grids];
+      const gridOf = (part: 'key' | 'value') => calibratedGrid(grids[part].scheme, statistics[part], calibrator);
+      return [block, { key: gridOf('key'), value: gridOf('value') }];
+    }),
+  );
+  return { ...plan, activations, keyValueCache };
 }

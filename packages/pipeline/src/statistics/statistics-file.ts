@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
-import { type InputStatistics, statisticsFromTensors, statisticsTensors } from '@calibrant/calibrators';
+import { hashOfTokens, type InputStatistics, statisticsFromTensors, statisticsTensors } from '@calibrant/calibrators';
 import { createSafetensorsWriter, fileSink, fileSource, readSafetensorsHeader, readSafetensorsTensor } from '@calibrant/checkpoint';
-import { CalibrantError, type Tensor } from '@calibrant/core';
+import { CalibrantError, type Tensor, tensor } from '@calibrant/core';
 import { z } from 'zod';
 import type { CalibrationSummary } from '../run/calibration.js';
 import type { ModelFingerprint } from './fingerprint.js';
@@ -10,20 +10,36 @@ import type { ModelFingerprint } from './fingerprint.js';
 export interface ModelStatistics {
   readonly model: ModelFingerprint;
   readonly calibration: CalibrationSummary;
+  /** The tokens themselves: methods that must see the model run need them. */
+  readonly sequences: readonly Int32Array[];
   /** By the name of the weight; layers that read one value share an entry. */
   readonly inputs: ReadonlyMap<string, InputStatistics>;
+  /** Of what a cache would hold, by block. */
+  readonly caches: ReadonlyMap<number, CacheStatistics>;
+}
+
+export interface CacheStatistics {
+  readonly key: InputStatistics;
+  readonly value: InputStatistics;
 }
 
 /** What `__metadata__` says, so that a file of another kind or version is recognized. */
 export const STATISTICS_KIND = 'calibrant.statistics.v1';
-const modelSchema = z.object({ name: z.string(), architecture: z.string(), config: z.string(), embedding: z.string() });
+const modelSchema = z.object({
+  name: z.string(),
+  architecture: z.string(),
+  config: z.string(),
+  embedding: z.string(),
+  norms: z.string(),
+  linears: z.string(),
+});
 const inputsSchema = z.record(z.string(), z.array(z.string().min(1)).min(1));
 
 /**
  * Writes statistics as a safetensors file: for each value that linear layers read the tensors `INPUT.absmax`, `.abs_sum`, `.square_sum` (per channel), `.histogram`, `.histogram_exponent`,
- * `.sequence_min`, `.sequence_max` and `.tokens`. `__metadata__` holds as JSON the `model`, the `calibration` set, and which layers read which `inputs`. It appears under its name only when complete.
+ * `.sequence_min`, `.sequence_max` and `.tokens`; the same for `cache.BLOCK.key` and `cache.BLOCK.value`; and the tokens as `calibration.tokens` with `calibration.lengths`. `__metadata__` holds as JSON the `model`, the `calibration` set, and which layers read which `inputs`. It appears under its name only when complete.
  */
-export async function writeStatistics(out: string, { model, calibration, inputs }: ModelStatistics): Promise<void> {
+export async function writeStatistics(out: string, { model, calibration, sequences, inputs, caches }: ModelStatistics): Promise<void> {
   const readers = new Map<InputStatistics, string[]>();
   for (const [name, statistics] of inputs) readers.set(statistics, [...(readers.get(statistics) ?? []), name]);
   const named = [...readers].map(([statistics, names]) => ({
@@ -31,12 +47,22 @@ export async function writeStatistics(out: string, { model, calibration, inputs 
     names,
     tensors: statisticsTensors(statistics),
   }));
-  const all = named.flatMap(({ input, tensors }) => Object.entries(tensors).map(([part, value]) => ({ name: `${input}.${part}`, value })));
+  const ofCaches = [...caches].flatMap(([block, { key, value }]) => [
+    { input: `cache.${block}.key`, tensors: statisticsTensors(key) },
+    { input: `cache.${block}.value`, tensors: statisticsTensors(value) },
+  ]);
+  const all = [
+    ...[...named, ...ofCaches].flatMap(({ input, tensors }) =>
+      Object.entries(tensors).map(([part, value]) => ({ name: `${input}.${part}`, value })),
+    ),
+    ...Object.entries(tokenTensors(sequences)).map(([name, value]) => ({ name, value })),
+  ];
   const metadata = {
     format: STATISTICS_KIND,
     model: JSON.stringify(model),
     calibration: JSON.stringify(calibration),
     inputs: JSON.stringify(Object.fromEntries(named.map(({ input, names }) => [input, names]))),
+    caches: JSON.stringify([...caches.keys()]),
   };
   const staging = `${out}.${process.pid}.part`;
   try {
@@ -73,18 +99,28 @@ export async function readStatistics(file: string): Promise<ModelStatistics> {
           file,
         },
       );
-    const inputs = new Map<string, InputStatistics>();
-    for (const [input, names] of Object.entries(parsed(file, metadata, 'inputs', inputsSchema))) {
+    const read = async (prefix: string) => {
       const parts: Record<string, Tensor> = {};
       for (const entry of tensors.values())
-        if (entry.name.startsWith(`${input}.`)) parts[entry.name.slice(input.length + 1)] = await readSafetensorsTensor(source, entry);
-      const statistics = statisticsFromTensors(parts, `${file}: ${input}`);
+        if (entry.name.startsWith(`${prefix}.`)) parts[entry.name.slice(prefix.length + 1)] = await readSafetensorsTensor(source, entry);
+      return parts;
+    };
+    const statisticsOf = async (input: string) => statisticsFromTensors(await read(input), `${file}: ${input}`);
+    const inputs = new Map<string, InputStatistics>();
+    for (const [input, names] of Object.entries(parsed(file, metadata, 'inputs', inputsSchema))) {
+      const statistics = await statisticsOf(input);
       for (const name of names) inputs.set(name, statistics);
     }
+    const caches = new Map<number, CacheStatistics>();
+    for (const block of parsed(file, metadata, 'caches', z.array(z.number().int())))
+      caches.set(block, { key: await statisticsOf(`cache.${block}.key`), value: await statisticsOf(`cache.${block}.value`) });
+    const calibration = parsed(file, metadata, 'calibration', z.looseObject({})) as unknown as CalibrationSummary;
     return {
       model: parsed(file, metadata, 'model', modelSchema),
-      calibration: parsed(file, metadata, 'calibration', z.looseObject({})) as unknown as CalibrationSummary,
+      calibration,
+      sequences: sequencesOf(await read('calibration'), calibration, file),
       inputs,
+      caches,
     };
   } finally {
     await source.close();
@@ -100,4 +136,32 @@ function parsed<T>(file: string, metadata: Readonly<Record<string, string>>, key
       cause,
     });
   }
+}
+
+function tokenTensors(sequences: readonly Int32Array[]): Record<string, Tensor> {
+  const lengths = Int32Array.from(sequences, ({ length }) => length);
+  const tokens = Int32Array.from(sequences.flatMap((ids) => [...ids]));
+  return {
+    'calibration.tokens': tensor('i32', [tokens.length], tokens),
+    'calibration.lengths': tensor('i32', [lengths.length], lengths),
+  };
+}
+
+/** The sequences again, checked by their hash. */
+function sequencesOf(parts: Readonly<Record<string, Tensor>>, { sha256 }: CalibrationSummary, file: string): Int32Array[] {
+  const tokens = (parts['tokens']?.data ?? new Int32Array()) as Int32Array;
+  const sequences: Int32Array[] = [];
+  let at = 0;
+  for (const length of (parts['lengths']?.data ?? []) as Int32Array) {
+    sequences.push(tokens.slice(at, at + length));
+    at += length;
+  }
+  if (sequences.length > 0 && hashOfTokens(sequences) === sha256) return sequences;
+  throw new CalibrantError(
+    'CORRUPT_FILE',
+    `${file}: its tokens are not those of the hash beside them. Make it again with calibrant calibrate.`,
+    {
+      file,
+    },
+  );
 }

@@ -21,6 +21,8 @@ export interface TransformBlockInput extends RunOptions {
   readonly grids: PlannedGrids;
   /** Tokens of the calibration sequences. */
   readonly lengths: readonly number[];
+  /** Largest magnitudes by point, where they are known beforehand. */
+  readonly peaks?: ReadonlyMap<string, Float32Array>;
 }
 
 /** What was done to a block. */
@@ -41,7 +43,7 @@ export async function transformBlock(
   hidden: HiddenStates | undefined,
   keepOutputs: boolean,
 ): Promise<TransformedBlock> {
-  const { transformer, transforms, grids, lengths, onEvent, signal } = input;
+  const { transformer, transforms, grids, lengths, peaks, onEvent, signal } = input;
   const { backend } = transformer;
   const untouched = new Map(weights);
   const factors = new Map<string, Float64Array>();
@@ -80,6 +82,7 @@ export async function transformBlock(
       ),
       sites: sites.get(block.index) ?? [],
       sequences: hidden ? lengths : [],
+      ...(peaks ? { peaks } : {}),
       observe,
       recompute: (site, value, others) => block.recompute(site.point, value, others),
       async fold(site, wanted) {
