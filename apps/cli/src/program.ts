@@ -66,6 +66,14 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** A span of time from the command line. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('It must be a number of seconds, 0 or more.');
+  return value;
+}
+
 /** Every value of an option that may be repeated. One value at a time: `--keep A MODEL` must not take the model for a value. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];

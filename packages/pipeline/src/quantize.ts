@@ -22,6 +22,8 @@ import { bindActivationCalibrator, checkActivationCalibrator } from './execution
 import { dynamicPart, type ExecutionReport, executionReport, recipePlan } from './execution/recipe-plan.js';
 import { checkCoverage } from './importance/check-importance.js';
 import { openImportance } from './importance/recipe-importance.js';
+import type { Journal } from './journal/journal.js';
+import { openRunJournal } from './journal/run-journal.js';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
 import { checkCalibrator } from './plan/check-calibrator.js';
@@ -56,6 +58,11 @@ export interface QuantizeOptions extends RunOptions {
   readonly gpus?: readonly number[];
   /** A text that the model will be measured on: a calibration set far from it is warned about. */
   readonly compareText?: string;
+  /**
+   * Seconds between notes of what is finished, in a hidden folder beside `out`: the same call goes on there after it was killed. The folder is removed when the
+   * output is complete. Without it no notes are taken.
+   */
+  readonly journalEvery?: number;
   readonly registry: Registry;
   readonly backend: Backend;
 }
@@ -120,6 +127,8 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const target = { force: options.force ?? false, marker: PROVENANCE_FILE, protect: localInputs(options.model, recipe) };
   const folder = options.dryRun ? undefined : await createAtomicFolder(options.out, target);
   let checkpoint: Checkpoint | undefined;
+  let journal: Journal | undefined;
+  let complete = false;
   try {
     checkpoint = await openModel(options.model, options);
     throwIfAborted(options.signal);
@@ -168,6 +177,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const weighed = await importance?.matrix(plan);
     const forWriter = { ...input, ...(weighed ? { importance: weighed.origin } : {}), ...(execution ? { execution } : {}) };
     const writer = await format.open(forWriter, plan, folder, formatOptions, options);
+    if (quantizer.needs.length > 0 || planned.length > 0) journal = await openRunJournal(options, checkpoint, recipe, plan);
     const observed =
       execution && recipe.roundedCalibration ? openRegistered(checkpoint, options.backend, registry, dynamicPart(execution)) : transformer;
     let written: Awaited<ReturnType<typeof writeTensors>>;
@@ -187,6 +197,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
         execution,
         activationCalibrator,
         statistics,
+        journal,
       });
       files = await writer.finish();
     } catch (error) {
@@ -210,8 +221,11 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     await folder.writeText(PROVENANCE_FILE, `${JSON.stringify(provenance(result), null, 2)}\n`);
     throwIfAborted(options.signal);
     await folder.commit();
+    complete = true;
     return result;
   } finally {
+    if (await journal?.close(complete))
+      options.onEvent?.({ warning: 'what is finished is kept: the same command goes on behind it', item: 'journal' });
     await folder?.abort();
     await checkpoint?.close();
   }

@@ -2,7 +2,7 @@ import { CalibrantError } from '@calibrant/core';
 import { quantizeModel } from '@calibrant/pipeline';
 import { type Command, Option } from 'commander';
 import { staleOutputWarnings } from '../output/stale-output.js';
-import { addCommonOptions, collect, wholeNumber, wholeNumbers } from '../program.js';
+import { addCommonOptions, collect, seconds, wholeNumber, wholeNumbers } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { addExecutionOptions } from './execution-options.js';
 import { summary } from './quantize-summary.js';
@@ -15,6 +15,8 @@ interface QuantizeOptions extends CommonOptions, RecipeOptions {
   readonly dryRun?: boolean;
   readonly tensorParallel?: number[];
   readonly compareText?: string;
+  readonly journalEvery: number;
+  readonly journal: boolean;
 }
 
 /** `calibrant quantize`: a recipe, or options that make one. */
@@ -77,6 +79,13 @@ export function addQuantize(program: Command): Command {
     .option('--split-max-size <size>', 'several GGUF files with at most so much tensor data each: 2GB, 500M')
     .option('--split-max-tensors <n>', 'several GGUF files with at most so many tensors each', wholeNumber)
     .option('--tensor-parallel <n>', 'check that the model can be split over so many GPUs by vLLM; may be repeated', wholeNumbers)
+    .option(
+      '--journal-every <seconds>',
+      'calibrated runs note so often what is finished, so that the same command goes on after it was stopped',
+      seconds,
+      30,
+    )
+    .option('--no-journal', 'note nothing, and start anew')
     .option('--force', 'replace what is in the output folder')
     .option('--dry-run', 'show each tensor with its type and size, write nothing');
   return addCommonOptions(addExecutionOptions(command, 'whose tokens and statistics take the place of --calibration')).action(
@@ -95,6 +104,7 @@ export function addQuantize(program: Command): Command {
           dryRun: options.dryRun ?? false,
           ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
           ...(options.compareText === undefined ? {} : { compareText: options.compareText }),
+          ...(options.journal ? { journalEvery: options.journalEvery } : {}),
           registry,
           backend,
           onEvent: reporter.onEvent,

@@ -18,6 +18,7 @@ import {
   type RangeCollector,
   writeStaticGrids,
 } from '../execution/static-ranges.js';
+import type { Standing } from '../journal/journal.js';
 import { peaksOfBlock, statisticsOfBlock } from '../statistics/reuse.js';
 import type { ModelStatistics } from '../statistics/statistics-file.js';
 import { overlayCheckpoint, storedValues } from '../transform/overlay-checkpoint.js';
@@ -43,13 +44,17 @@ export interface BlocksInput extends CalibratedInput {
   readonly served?: ModelStatistics | undefined;
   /** Chooses the ranges of its static grids. */
   readonly activationCalibrator: BoundCalibrator;
+  /** Where an earlier run of the same work was stopped. */
+  readonly earlier?: Standing | undefined;
+  /** Hears after each block where the run stands. */
+  readonly onStanding?: ((standing: Standing) => Promise<void>) | undefined;
 }
 
 /** What was done, for the report. */
 export interface BlocksResult {
   readonly layers: Map<string, LayerFacts>;
   /** By transform. */
-  readonly transforms: readonly (readonly TransformFacts[])[];
+  readonly transforms: readonly TransformFacts[][];
   /** Static grids of inputs and caches. */
   readonly grids: FoundGrids;
 }
@@ -60,18 +65,20 @@ export interface BlocksResult {
  * outputs are propagated, or when the quantizer compares with them (then the block's weights, too).
  */
 export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
-  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, served, onEvent, signal } = input;
-  const found: FoundGrids = { activations: new Map(), keyValueCache: new Map(), zero: [] };
+  const { transformer, sequences, backend, targets, rest, plan, transforms, propagate, execution, served, earlier, onEvent, signal } =
+    input;
   const { blocks } = transformer.description;
   const grids = plannedGrids(plan, execution);
-  const layers = new Map<string, LayerFacts>();
-  const facts: TransformFacts[][] = transforms.map(() => []);
-  const hidden = sequences.length > 0 ? createHiddenStates(backend, await embedSequences(transformer, sequences, signal)) : undefined;
+  const result = earlier?.result ?? nothingYet(transforms.length);
+  const { layers, transforms: facts, grids: found } = result;
+  const statesOf = async (set: number) =>
+    createHiddenStates(backend, [...(earlier?.states[set] ?? (await embedSequences(transformer, sequences, signal)))]);
+  const hidden = sequences.length > 0 ? await statesOf(0) : undefined;
   const wantsFull = [...targets.values()].some((planned) => input.quantizer.alsoNeeds?.(input.options.of(planned)).includes('deviation'));
-  const fullStates = hidden && wantsFull ? createHiddenStates(backend, await embedSequences(transformer, sequences, signal)) : undefined;
+  const fullStates = hidden && wantsFull ? await statesOf(1) : undefined;
   const lengths = sequences.map(({ length }) => length);
   const total = targets.size + [...rest.values()].reduce((sum, { length }) => sum + length, 0);
-  let done = 0;
+  let done = earlier?.tensors ?? 0;
   const report = (item: string, finished = 0) => {
     done += finished;
     onEvent?.({ phase: 'Quantizing', done, total, unit: 'tensors', item });
@@ -80,7 +87,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   const saveGrids = (block: TransformerBlock, statistics: BlockStatistics) =>
     writeStaticGrids(execution as ExecutionPlan, block, statistics, input.activationCalibrator, input.writer, found);
 
-  for (let index = 0; index < blocks.length; index++) {
+  for (let index = earlier?.blocks ?? 0; index < blocks.length; index++) {
     const block = transformer.block(index);
     const weights = await block.load();
     let full: FullPrecision | undefined;
@@ -129,9 +136,23 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       for (const [name, handle] of full?.weights ?? []) if (weights.get(name) !== handle) backend.free(handle);
       block.release(weights);
     }
+    await input.onStanding?.({
+      blocks: index + 1,
+      tensors: done,
+      result,
+      states: [hidden, fullStates].flatMap((set) => (set ? [set.states] : [])),
+    });
   }
-  warnOfZero(found, onEvent);
-  return { layers, transforms: facts, grids: found };
+  warnOfZero(result.grids, onEvent);
+  return result;
+}
+
+function nothingYet(transforms: number): BlocksResult {
+  return {
+    layers: new Map(),
+    transforms: Array.from({ length: transforms }, () => []),
+    grids: { activations: new Map(), keyValueCache: new Map(), zero: [] },
+  };
 }
 
 function warnOfZero({ zero }: FoundGrids, onEvent: BlocksInput['onEvent']): void {

@@ -38,11 +38,14 @@ export interface CalibrationSummary {
   readonly comparison?: TokenComparison;
 }
 
-export interface Calibrated {
+export interface CalibrationTokens {
   readonly sequences: readonly Int32Array[];
+  readonly summary: CalibrationSummary;
+}
+
+export interface Calibrated extends CalibrationTokens {
   readonly tokens: number;
   readonly source: string;
-  readonly summary: CalibrationSummary;
 }
 
 /** The calibration set that a recipe asks for; its warnings are passed on as events. */

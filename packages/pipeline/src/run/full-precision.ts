@@ -22,7 +22,7 @@ export async function fullValues(
   const keep = (point: string, value: BufferHandle) => {
     if (points.has(point)) values.set(point, backend.share(value));
   };
-  const state = await backend.upload(hidden.of(index), { lane: index % backend.lanes });
+  const state = await backend.upload(hidden.states[index], { lane: index % backend.lanes });
   try {
     if (points.size === 1) {
       const [point] = points;

@@ -10,8 +10,8 @@ const IN_FLIGHT_PER_LANE = 2;
  */
 export interface HiddenStates {
   readonly count: number;
-  /** The state of a sequence, in host memory. */
-  of(index: number): Tensor;
+  /** As they are now. */
+  readonly states: readonly Tensor[];
   /** Runs `body` on each sequence's state on a lane; what it returns (if anything) becomes the sequence's new state. */
   pass(body: (hidden: BufferHandle, index: number) => Promise<BufferHandle | undefined>, signal?: AbortSignal): Promise<void>;
   /** Puts other states in the place of all. */
@@ -21,7 +21,7 @@ export interface HiddenStates {
 export function createHiddenStates(backend: Backend, states: Tensor[]): HiddenStates {
   return {
     count: states.length,
-    of: (index) => states[index],
+    states,
     replace(others) {
       states.splice(0, states.length, ...others);
     },

@@ -13,13 +13,14 @@ import type {
 import { throwIfAborted } from '@calibrant/core';
 import { storedParts, type Transformer, weightsOf } from '@calibrant/transformer';
 import { type FoundGrids, hasStaticGrids } from '../execution/static-ranges.js';
+import type { Journal } from '../journal/journal.js';
 import type { MethodOptions } from '../plan/method-options.js';
 import { whyNotServed } from '../statistics/reuse.js';
 import type { ModelStatistics } from '../statistics/statistics-file.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
 import type { LayerFacts } from './calibrated.js';
-import { type Calibrated, type CalibrationSummary, calibrate } from './calibration.js';
+import { type CalibrationSummary, type CalibrationTokens, calibrate } from './calibration.js';
 import { workOf } from './encode-stream.js';
 import { readSourceRows } from './source-rows.js';
 import { targetsOf } from './targets.js';
@@ -44,6 +45,8 @@ export interface WriteInput extends RunOptions {
   readonly statistics?: ModelStatistics | undefined;
   /** A text that the calibration set is compared with. */
   readonly compareText?: string | undefined;
+  /** Keeps what is finished, so that a run that was killed can go on. */
+  readonly journal?: Journal | undefined;
 }
 
 export interface Written {
@@ -77,15 +80,25 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   await checkFinite([...inBlocks], input);
   const needsData = calibrated.length > 0 || needsRanges || transforms.some(({ transform }) => transform.needs.length > 0);
   const served = needsData ? servedBy(input, calibrated.length > 0) : undefined;
-  const set = needsData ? (keptSet(input) ?? (await calibrate(recipe.calibration, input))) : undefined;
+  const { journal } = input;
+  const makeSet = async () => keptSet(input) ?? calibrate(recipe.calibration, input);
+  const set = needsData
+    ? await (journal?.calibrated(input.statistics ? 'statistics' : (recipe.calibration?.source ?? 'self'), makeSet) ?? makeSet())
+    : undefined;
+  const earlier = await journal?.replay(input.writer, plan);
+  if (earlier) input.onEvent?.({ warning: goesOn(earlier.blocks, transformer), item: 'journal' });
+  const writer = journal?.recording(input.writer) ?? input.writer;
   const result = await runBlocks({
     ...input,
+    writer,
+    earlier,
+    onStanding: journal?.finished,
     options: input.quantizerOptions,
     sequences: served ? [] : (set?.sequences ?? []),
     served,
     targets: new Map(calibrated.map((tensor) => [tensor.source as string, tensor])),
     rest,
-    writeRest,
+    writeRest: createWriteRest({ ...input, writer }, chosen),
     propagate: recipe.propagate ?? (calibrated.length > 0 ? 'quantized' : 'full'),
   });
   return {
@@ -113,8 +126,12 @@ function servedBy(
 }
 
 /** The calibration set that saved statistics were made on. */
-function keptSet({ statistics }: WriteInput): Pick<Calibrated, 'sequences' | 'summary'> | undefined {
+function keptSet({ statistics }: WriteInput): CalibrationTokens | undefined {
   return statistics && { sequences: statistics.sequences, summary: statistics.calibration };
+}
+
+function goesOn(blocks: number, { description }: Transformer): string {
+  return `goes on where an earlier run of the same recipe was stopped, ${blocks} of ${description.blocks.length} blocks done (--no-journal starts anew)`;
 }
 
 /** The planned tensors that are made from a block's weights, by block, without those of `except`. */
