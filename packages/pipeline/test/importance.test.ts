@@ -213,11 +213,17 @@ describe('quantizing with an importance matrix', () => {
       new Map([...entries].map(([name, { sums }]) => [name, { sums: sums.map(() => value), counts: Float64Array.of(value) }]));
     await save('unseen.gguf', { ...rest, entries: blank(0) });
     await save('ones.gguf', { ...rest, entries: blank(1) });
+    const events: RunEvent[] = [];
+    const onEvent = (event: RunEvent) => events.push(event);
     const [a, b] = await Promise.all(
       ['unseen', 'ones'].map(async (name) =>
-        tensorBytes((await quantize({ scheme: 'Q4_K_M', importance: { file: scratch.path(`${name}.gguf`) } }, name)).files[0]),
+        tensorBytes((await quantize({ scheme: 'Q4_K_M', importance: { file: scratch.path(`${name}.gguf`) } }, name, { onEvent })).files[0]),
       ),
     );
+    // Of the file, too, and only of the one.
+    expect(events.filter((event) => 'warning' in event)).toEqual([
+      { warning: expect.stringMatching(/^28 of 28 experts and layers never saw a token/), item: 'importance' },
+    ]);
     for (const [name, { bytes }] of a) expect([name, Buffer.compare(bytes, b.get(name)!.bytes)]).toEqual([name, 0]);
   });
 

@@ -52,6 +52,7 @@ export async function openImportance(
       check(plan) {
         coverage(plan, covered);
         checkImportance(matrix, plan, linears, importance.file, run);
+        warnOfGaps(matrix, run);
       },
       matrix: async () => ({ matrix, origin }),
     };
