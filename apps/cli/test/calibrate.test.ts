@@ -1,8 +1,6 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseRecipe } from '@calibrant/core';
-import { PRESETS } from '@calibrant/pipeline';
 import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { runCli } from './run-cli.js';
@@ -140,23 +138,5 @@ describe('calibrant quantize --activation-calibrator', () => {
     const { code, stderr } = await runCli(['quantize', modelFolder, '--out', at('refused'), ...W8A8, ...args]);
     expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
     expect((await readdir(folder)).filter((name) => name.startsWith('refused'))).toEqual([]);
-  });
-});
-
-describe('presets', () => {
-  it('are listed, are valid recipes, and answer a slip with the nearest', async () => {
-    const { stdout } = await runCli(['presets']);
-    for (const { name, recipe } of PRESETS) {
-      expect(stdout).toContain(name);
-      expect(() => parseRecipe(recipe)).not.toThrow();
-    }
-    const { code, stderr } = await runCli(['quantize', modelFolder, '--out', at('x'), '--preset', 'gptq-w4g12']);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/Did you mean "gptq-w4g128"/)]);
-  });
-
-  it.each(PRESETS.map(({ name }) => name))('%s plans a model', async (name) => {
-    const { code, stdout } = await runCli(['quantize', modelFolder, '--preset', name, '--dry-run', '--json', '--quiet']);
-    expect(code).toBe(0);
-    expect(JSON.parse(stdout).bitsPerWeight).toBeLessThan(12);
   });
 });

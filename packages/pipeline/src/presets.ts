@@ -45,6 +45,43 @@ export const PRESETS: readonly Preset[] = [
     recipe: { quantizer: 'gptq', scheme: 'int8-g128-sym', format: 'gptq', calibration: { samples: 256, length: 512 } },
   },
   {
+    name: 'awq-w4g128',
+    purpose: '4-bit weights by AWQ: robust on little calibration text, what AutoAWQ writes',
+    servers: `${SERVERS}, TGI`,
+    recipe: { transforms: ['awq'], quantizer: 'rtn', scheme: 'int4-g128-asym', format: 'awq', calibration: { samples: 128, length: 512 } },
+  },
+  {
+    name: 'smoothquant-w8a8',
+    purpose: '8-bit weights and activations: twice the arithmetic of 16 bits on GPUs from Turing on',
+    servers: 'vLLM, SGLang',
+    recipe: {
+      transforms: ['smoothquant'],
+      quantizer: 'rtn',
+      scheme: 'int8-channel-sym',
+      activations: 'int8-token',
+      format: 'compressed-tensors',
+      calibration: { samples: 256, length: 512 },
+    },
+  },
+  {
+    name: 'fp8-dynamic',
+    purpose: 'FP8 weights and activations: close to lossless, no calibration data, for GPUs from Ada and Hopper on',
+    servers: 'vLLM, SGLang',
+    recipe: { quantizer: 'rtn', scheme: 'fp8-channel', activations: 'fp8-token', format: 'compressed-tensors' },
+  },
+  {
+    name: 'fp8-static',
+    purpose: 'FP8 weights and activations with scales from calibration: the fastest kernels of the same GPUs',
+    servers: 'vLLM, SGLang',
+    recipe: {
+      quantizer: 'rtn',
+      scheme: 'fp8-tensor',
+      activations: 'fp8-tensor-static',
+      format: 'compressed-tensors',
+      calibration: { samples: 256, length: 512 },
+    },
+  },
+  {
     name: 'rtn-w8-channel',
     purpose: '8-bit weights, one scale per row, by rounding: no calibration data',
     servers: SERVERS,

@@ -6,11 +6,15 @@ interface ComposedMethod {
   readonly quantizer: string;
   /** Unless the command line or the recipe name another. */
   readonly scheme: string;
+  /** With that scheme, unless another is named: what servers load. */
+  readonly format?: string;
+  /** With that scheme, where the format has a place for it. */
+  readonly activations?: string;
 }
 
 const COMPOSED: Readonly<Record<string, ComposedMethod>> = {
-  awq: { transform: 'awq', quantizer: 'rtn', scheme: 'int4-g128-asym' },
-  smoothquant: { transform: 'smoothquant', quantizer: 'rtn', scheme: 'int8-channel-sym' },
+  awq: { transform: 'awq', quantizer: 'rtn', scheme: 'int4-g128-asym', format: 'awq' },
+  smoothquant: { transform: 'smoothquant', quantizer: 'rtn', scheme: 'int8-channel-sym', activations: 'int8-token' },
 };
 
 export interface MethodOptions {
@@ -21,11 +25,11 @@ export interface MethodOptions {
 
 type Named = { name: string; options: Record<string, unknown> };
 
-/** The quantizer and transforms that the options ask for, over those of a recipe; and the scheme that goes with the method. */
+/** The quantizer and transforms that the options ask for, over those of a recipe; and what usually goes with the method. */
 export function methodOf(
   { method, transform, set = [] }: MethodOptions,
   base: RecipeInput,
-): { readonly recipe: Pick<RecipeInput, 'quantizer' | 'transforms'>; readonly scheme?: string } {
+): { readonly recipe: Pick<RecipeInput, 'quantizer' | 'transforms'>; readonly usual?: ComposedMethod } {
   const composed = method === undefined ? undefined : COMPOSED[method.toLowerCase()];
   const transforms: Named[] =
     composed || transform
@@ -53,7 +57,7 @@ export function methodOf(
       ...(transforms.length > 0 ? { transforms } : {}),
       ...(method !== undefined || set.length > 0 ? { quantizer } : {}),
     },
-    ...(composed ? { scheme: composed.scheme } : {}),
+    ...(composed ? { usual: composed } : {}),
   };
 }
 

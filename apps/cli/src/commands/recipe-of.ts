@@ -30,8 +30,8 @@ export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions, 
 export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   const base = await baseOf(options);
   const method = methodOf(options, base);
-  const integers = base.scheme === undefined && (options.format ?? nameOf(base.format, '')) !== 'gguf';
-  const scheme = schemeOf(options) ?? (integers ? method.scheme : undefined);
+  const usual = usualOf(method.usual, options, base);
+  const scheme = schemeOf(options) ?? usual.scheme;
   const calibration = calibrationOf(options, base.calibration);
   const target = targetOf(options, base.target);
   const targeted = (target.target ?? base.target) !== undefined;
@@ -39,6 +39,8 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   return {
     ...base,
     ...method.recipe,
+    ...(usual.format ? { format: usual.format } : {}),
+    ...(usual.activations ? { activations: usual.activations } : {}),
     ...calibratorOf(options, base.calibrator),
     ...schemeAndFormat(options, scheme, base, targeted),
     ...(calibration ? { calibration } : {}),
@@ -47,6 +49,23 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...executionOf(options, base),
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
+  };
+}
+
+/** What goes with a method as far as nothing else was named: its scheme but for GGUF; with it its format, and its grid of activations where the format stores one. */
+function usualOf(
+  usual: ReturnType<typeof methodOf>['usual'],
+  options: RecipeOptions,
+  base: RecipeInput,
+): { readonly scheme?: string; readonly format?: string | undefined; readonly activations?: string | undefined } {
+  const format = options.format ?? (base.format === undefined ? undefined : nameOf(base.format, ''));
+  if (!usual || base.scheme !== undefined || format === 'gguf') return {};
+  if (schemeOf(options) !== undefined) return {};
+  const stores = format === undefined || ['compressed-tensors', 'safetensors'].includes(format);
+  return {
+    scheme: usual.scheme,
+    format: format === undefined ? usual.format : undefined,
+    activations: stores && base.activations === undefined ? usual.activations : undefined,
   };
 }
 
