@@ -1,4 +1,4 @@
-import { type RowRange, type Tensor, tensor } from '@calibrant/core';
+import { E2M1, type RowRange, type Tensor, tensor } from '@calibrant/core';
 import { BLOCK_TYPES, type BlockType, blockType } from '@calibrant/gguf-format';
 import { runWasm } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
@@ -67,6 +67,21 @@ describe.each(variants)('the %s of', (_variant, encode, decode) => {
     const x = tensor('f32', [1, 8], new Float32Array([Infinity, -Infinity, -0, NaN, 65519.99, 65520, 2 ** -24, 2 ** -25]));
     const patterns = new Uint16Array(encode(BLOCK_TYPES.F16, { x } as EncodeInputs).slice().buffer);
     expect([...patterns]).toEqual([0x7c00, 0xfc00, 0x8000, 0x7e00, 0x7bff, 0x7c00, 1, 0]);
+  });
+});
+
+describe('MXFP4', () => {
+  it('keeps the values of another encoder of the same grid, whatever exponents it chose', () => {
+    // Blocks that do not reach the upper half of their range, so that ours have smaller exponents.
+    const x = new Float32Array(64 * 32).map((_, i) => {
+      const block = Math.floor(i / 32);
+      const most = 1 + (block % 15);
+      return 2 ** ((block % 40) - 20) * E2M1.values[(i * 7 + block) % most] * (i % 3 ? 1 : -1);
+    });
+    const encoded = runWasm(BLOCK_TYPES.MXFP4.encode, { x: tensor('f32', [1, x.length], x) } as EncodeInputs, {}).blocks;
+    expect((runWasm(BLOCK_TYPES.MXFP4.decode, { blocks: encoded }, {}).x.data as Float32Array).map((value) => value + 0)).toEqual(
+      x.map((value) => value + 0),
+    );
   });
 });
 

@@ -1,8 +1,15 @@
 import { type ActivationScheme, type AffineScheme, CalibrantError, type MinifloatScheme } from '@calibrant/core';
 import { readActivationArguments } from './activation-arguments.js';
 
+/** 4-bit floats (OCP E2M1) in groups along the rows: NVFP4 has E4M3 scales times one of the tensor, MXFP4 powers of two (E8M0). */
+export interface Fp4Scheme {
+  readonly kind: 'fp4';
+  readonly name: 'nvfp4' | 'mxfp4';
+  readonly groupSize: number;
+}
+
 export interface LayerGroup {
-  readonly scheme: AffineScheme | MinifloatScheme;
+  readonly scheme: AffineScheme | MinifloatScheme | Fp4Scheme;
   /** Grid of the layer's inputs; undefined where they stay in floating point. */
   readonly activations: ActivationScheme | undefined;
 }
@@ -21,7 +28,7 @@ type Json = Readonly<Record<string, unknown>>;
  * the more specific kind wins, as in compressed-tensors.
  *
  * @param onUnknown called for activation grids that cannot be run, by a description of them
- * @throws CalibrantError `UNSUPPORTED` for weights that are neither integers of 2 to 8 bits per tensor, channel or group, nor 8-bit floats.
+ * @throws CalibrantError `UNSUPPORTED` for weights that are neither integers of 2 to 8 bits per tensor, channel or group, nor floats of 8 bits, or of 4 as NVFP4 and MXFP4 have them.
  */
 export function readConfigGroups(config: Json, model: string, onUnknown: (what: string) => void): GroupOf {
   const groups = Object.entries((config.config_groups ?? {}) as Json).map(([name, group]) =>
@@ -45,11 +52,11 @@ function matchesExpression(target: string, module: string): boolean {
 
 function readGroup(name: string, group: Json, model: string, onUnknown: (what: string) => void): ConfigGroup {
   const weights = (group?.weights ?? {}) as Json;
-  const scheme = weights.type === 'float' ? floatScheme(weights) : integerScheme(weights);
+  const scheme = weights.type === 'float' ? (fp4Scheme(weights) ?? floatScheme(weights)) : integerScheme(weights);
   if (!scheme || !Array.isArray(group?.targets))
     throw new CalibrantError(
       'UNSUPPORTED',
-      `${model}: quantization_config.config_groups.${name} asks for weights ${JSON.stringify(group?.weights ?? null)}; read are integers of 2 to 8 bits with the strategies tensor, channel and group, and floats of 8 bits with tensor, channel and block.`,
+      `${model}: quantization_config.config_groups.${name} asks for weights ${JSON.stringify(group?.weights ?? null)}; read are integers of 2 to 8 bits with the strategies tensor, channel and group, and floats of 8 bits with tensor, channel and block, or of 4 bits with tensor_group (NVFP4) and group (MXFP4).`,
       { file: 'config.json' },
     );
   const inputs = group.input_activations as Json | null | undefined;
@@ -65,6 +72,11 @@ function integerScheme({ num_bits: bits, group_size: groupSize, symmetric, ...we
   if (strategy === 'tensor' || strategy === 'channel') return { ...common, granularity: strategy };
   const grouped = strategy === 'group' && typeof groupSize === 'number' && groupSize > 0;
   return grouped ? { ...common, granularity: 'group', groupSize } : undefined;
+}
+
+function fp4Scheme({ num_bits: bits, strategy, group_size: groupSize }: Json): Fp4Scheme | undefined {
+  const name = strategy === 'tensor_group' ? 'nvfp4' : strategy === 'group' ? 'mxfp4' : undefined;
+  return bits === 4 && name && typeof groupSize === 'number' && groupSize > 0 ? { kind: 'fp4', name, groupSize } : undefined;
 }
 
 function floatScheme({ num_bits: bits, strategy, block_structure: block }: Json): MinifloatScheme | undefined {

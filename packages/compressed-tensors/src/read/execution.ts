@@ -4,7 +4,7 @@ import { readActivationArguments } from './activation-arguments.js';
 type Json = Readonly<Record<string, unknown>>;
 
 /** Names of tensors that say how the model is run, and are no weights. */
-export const SCALE_PARTS = /\.(input_scale|input_zero_point|[kv]_scale|[kv]_zero_point|output_scale|output_zero_point)$/;
+export const SCALE_PARTS = /\.(input_scale|input_global_scale|input_zero_point|[kv]_scale|[kv]_zero_point|output_scale|output_zero_point)$/;
 
 /**
  * The grids of activations and of cached keys and values that a folder asks for, static ones with the scales that it stores.

@@ -2,11 +2,21 @@ import { type CodedWeight, codedFolder } from '@calibrant/checkpoint';
 import { type ActivationScheme, CalibrantError, type Checkpoint, type FormatContext } from '@calibrant/core';
 import { type GroupOf, type LayerGroup, readConfigGroups } from './config-groups.js';
 import { readExecution, SCALE_PARTS } from './execution.js';
+import { openFp4Weight } from './fp4-weight.js';
 import { openPackedWeight } from './packed-weight.js';
 import { openWholeWeight } from './whole-weight.js';
 
-const PARTS = ['weight', 'weight_packed', 'weight_scale', 'weight_shape', 'weight_zero_point', 'weight_g_idx'];
-const FORMATS = ['pack-quantized', 'int-quantized', 'float-quantized', 'naive-quantized', 'mixed-precision', 'dense'];
+const PARTS = ['weight', 'weight_packed', 'weight_scale', 'weight_global_scale', 'weight_shape', 'weight_zero_point', 'weight_g_idx'];
+const FORMATS = [
+  'pack-quantized',
+  'int-quantized',
+  'float-quantized',
+  'nvfp4-pack-quantized',
+  'mxfp4-pack-quantized',
+  'naive-quantized',
+  'mixed-precision',
+  'dense',
+];
 
 /**
  * A checkpoint whose config names compressed-tensors, as an ordinary one: each quantized layer appears as `X.weight` in f32, and grids of activations and of
@@ -67,6 +77,7 @@ async function openWeight(
   { scheme }: LayerGroup,
   backend: FormatContext['backend'],
 ): Promise<CodedWeight> {
+  if (scheme.kind === 'fp4') return openFp4Weight(checkpoint, module, scheme);
   if (!checkpoint.tensors.has(`${module}.weight_packed`)) return openWholeWeight(checkpoint, module, scheme);
   if (scheme.kind === 'affine') return openPackedWeight(checkpoint, module, scheme, backend);
   throw new CalibrantError('CORRUPT_FILE', `${checkpoint.name}: ${module} is packed, and the config asks for 8-bit floats.`, {
