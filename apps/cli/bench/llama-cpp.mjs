@@ -74,7 +74,7 @@ await makeImportanceMatrix({ model: modelFolder, out: imatrix, calibration: { so
 const percent = (a, b) => 100 * (a / b - 1);
 let far = 0;
 console.log(
-  '| scheme | MB | llama.cpp | ours | difference | ours, f32 activations | difference |\n| --- | --- | --- | --- | --- | --- | --- |',
+  '| scheme | MB | llama.cpp | ours, 8-bit activations | difference | ours, f32 activations | difference |\n| --- | --- | --- | --- | --- | --- | --- |',
 );
 try {
   for (const scheme of schemes) {
