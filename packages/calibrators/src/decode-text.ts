@@ -14,27 +14,35 @@ export function decodeText(bytes: Uint8Array, name: string): string {
       `${name} is UTF-16 text, and UTF-8 is expected. Save it as UTF-8: iconv -f UTF-16 -t UTF-8 ${name} > converted.txt`,
       { file: name, offset: 0 },
     );
+  const zero = bytes.subarray(0, LOOKED_AT).indexOf(0);
+  if (zero >= 0)
+    throw new CalibrantError('CORRUPT_FILE', `${name} is not text: byte ${zero} is 0, as in binary files. Name a UTF-8 text file.`, {
+      file: name,
+      offset: zero,
+    });
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     const offset = firstBadByte(bytes);
     throw new CalibrantError(
       'CORRUPT_FILE',
-      `${name} is not UTF-8 text: byte ${offset} (0x${(bytes[offset] ?? 0).toString(16).padStart(2, '0')}) is not valid there. Save the file as UTF-8.`,
+      `${name} is not UTF-8 text: byte ${offset} (0x${(bytes[offset] ?? 0).toString(16).padStart(2, '0')}) is not valid there. Save the file as UTF-8, if it is Latin-1 by iconv -f LATIN1 -t UTF-8 ${name} > converted.txt`,
       { file: name, offset, cause },
     );
   }
 }
 
+const LOOKED_AT = 4096;
+
 /** By its byte order mark, or by zeros at every other byte, which texts in UTF-8 do not have. */
 function isUtf16(bytes: Uint8Array): boolean {
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return true;
-  const start = bytes.subarray(0, 4096 - (4096 % 2));
+  const start = bytes.subarray(0, LOOKED_AT);
   const zeros = [0, 0];
   start.forEach((byte, i) => {
     if (byte === 0) zeros[i % 2]++;
   });
-  return start.length >= 4 && Math.max(...zeros) > start.length / 4;
+  return start.length >= 4 && Math.max(...zeros) > start.length / 4 && Math.min(...zeros) < start.length / 16;
 }
 
 /** The longest prefix that decodes ends where the first bad sequence starts to be one; found by bisection. */

@@ -39,8 +39,14 @@ export async function copyModel(to: string): Promise<void> {
 
 /** Writes zeros over a tensor of a safetensors file. */
 export async function zeroTensor(file: string, name: string): Promise<void> {
+  await overwriteTensor(file, name, 0);
+}
+
+/** Writes a 16-bit pattern (or zeros) over the first values of a tensor of a safetensors file, all unless told. */
+export async function overwriteTensor(file: string, name: string, pattern: number, count = Infinity): Promise<void> {
   const bytes = await readFile(file);
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const [from, to] = JSON.parse(bytes.toString('utf8', 8, start))[name].data_offsets as [number, number];
-  await writeFile(file, bytes.fill(0, start + from, start + to));
+  for (let at = from; at < Math.min(to, from + 2 * count); at += 2) bytes.writeUInt16LE(pattern, start + at);
+  await writeFile(file, bytes);
 }

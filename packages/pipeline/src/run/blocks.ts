@@ -1,6 +1,7 @@
 import {
   type BoundCalibrator,
   type BufferHandle,
+  CalibrantError,
   type ExecutionPlan,
   fakeQuantizeWeight,
   type ImportanceMatrix,
@@ -132,6 +133,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         await observe(block, weights, hidden, ranges, !last, signal);
       }
       if (ranges) await saveGrids(block, await ranges.finish());
+      if (!last) checkStates(hidden, index, lengths);
     } finally {
       for (const [name, handle] of full?.weights ?? []) if (weights.get(name) !== handle) backend.free(handle);
       block.release(weights);
@@ -153,6 +155,18 @@ function nothingYet(transforms: number): BlocksResult {
     transforms: Array.from({ length: transforms }, () => []),
     grids: { activations: new Map(), keyValueCache: new Map(), zero: [] },
   };
+}
+
+/** @throws CalibrantError `NON_FINITE` when a block made NaN or infinite values: nothing can be learnt of them, and the model says nothing either. */
+function checkStates(hidden: HiddenStates, block: number, lengths: readonly number[]): void {
+  const bad = hidden.tokensNotFinite();
+  if (bad === 0) return;
+  const all = lengths.reduce((sum, length) => sum + length, 0);
+  throw new CalibrantError(
+    'NON_FINITE',
+    `Block ${block} makes NaN or infinite values for ${bad} of the ${all} calibration tokens, so that no later layer can be calibrated. Its activations overflow: check its weights (norms first) in the checkpoint, the download, or the training run that wrote it.`,
+    { tensor: `block ${block}` },
+  );
 }
 
 function warnOfZero({ zero }: FoundGrids, onEvent: BlocksInput['onEvent']): void {

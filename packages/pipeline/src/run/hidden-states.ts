@@ -14,6 +14,8 @@ export interface HiddenStates {
   readonly states: readonly Tensor[];
   /** Runs `body` on each sequence's state on a lane; what it returns (if anything) becomes the sequence's new state. */
   pass(body: (hidden: BufferHandle, index: number) => Promise<BufferHandle | undefined>, signal?: AbortSignal): Promise<void>;
+  /** Tokens whose first channel is NaN or infinite: one such value in a layer's input reaches every channel of its output. */
+  tokensNotFinite(): number;
   /** Puts other states in the place of all. */
   replace(states: readonly Tensor[]): void;
 }
@@ -21,6 +23,11 @@ export interface HiddenStates {
 export function createHiddenStates(backend: Backend, states: Tensor[]): HiddenStates {
   return {
     count: states.length,
+    tokensNotFinite() {
+      let count = 0;
+      for (const { data, shape } of states) for (let row = 0; row < shape[0]; row++) if (!Number.isFinite(data[row * shape[1]])) count++;
+      return count;
+    },
     states,
     replace(others) {
       states.splice(0, states.length, ...others);
