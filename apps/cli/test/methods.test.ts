@@ -33,3 +33,28 @@ describe('methods on the command line', () => {
     await expect(recipeOf({ set: ['ratios'] })).rejects.toMatchObject({ message: expect.stringMatching(/option=value/) });
   });
 });
+
+describe('overrides on the command line', () => {
+  it('name a scheme, options of the method, or both, over those of a recipe', async () => {
+    const override = [
+      '*.down_proj.weight=int8-g128-sym,dampPercent=0.05,actOrder=none',
+      'model.layers.0.*=staticGroups=true',
+      'lm_head.weight=int8-channel-sym',
+    ];
+    expect(await recipeOf({ method: 'gptq', override, quantizeLmHead: true })).toMatchObject({
+      quantizeLmHead: true,
+      overrides: {
+        '*.down_proj.weight': { scheme: 'int8-g128-sym', options: { dampPercent: 0.05, actOrder: 'none' } },
+        'model.layers.0.*': { options: { staticGroups: true } },
+        'lm_head.weight': { scheme: 'int8-channel-sym', options: {} },
+      },
+    });
+  });
+
+  it.each(['down_proj', '=int4', '*=', '*=int4,int8', '*=int4,'])('are refused with an example: %s', async (text) => {
+    await expect(recipeOf({ override: [text] })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining(`found "${text}"`),
+    });
+  });
+});

@@ -21,6 +21,7 @@ export function awqFormat(): Format<AwqFormatOptions> {
     },
     options: optionsSchema,
     accepts,
+    lmHead: 'AutoAWQ and transformers leave lm_head unquantized whatever the files hold, and its config has no key that says otherwise',
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),
     async open(input, plan, folder, options, context) {

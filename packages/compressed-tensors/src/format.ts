@@ -23,6 +23,7 @@ export function compressedTensors(): Format<CompressedTensorsOptions> {
     },
     options: optionsSchema,
     accepts,
+    lmHead: true,
     exact: ({ scheme }) => (accepts(scheme) === true ? scheme : undefined),
     keepsExecution: true,
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),

@@ -23,6 +23,7 @@ describe('parseRecipe', () => {
       keep: [],
       keepActivations: [],
       roundedCalibration: false,
+      quantizeLmHead: false,
       overrides: {},
     });
     expect(parseRecipe({ calibration: {} }).calibration).toEqual({ source: 'self', samples: 256, length: 512, seed: 0 });
@@ -78,7 +79,8 @@ describe('parseRecipe', () => {
     [{ quantizer: 7 }, 'recipe.quantizer', /expected string or object/],
     [{ quantizer: '' }, 'recipe.quantizer', /Too small/],
     [{ transforms: [{ options: {} }] }, 'recipe.transforms.0.name', /expected string/],
-    [{ overrides: { 'lm_head*': 4 } }, 'recipe.overrides.lm_head*', /expected string/],
+    [{ overrides: { 'lm_head*': 4 } }, 'recipe.overrides.lm_head*', /expected string or object/],
+    [{ overrides: { '*': { options: 4 } } }, 'recipe.overrides.*.options', /expected record/],
     [{ importance: { file: 3 } }, 'recipe.importance.file', /expected string/],
     ['gptq', 'recipe', /A recipe is a JSON object, found "gptq"\./],
     [null, 'recipe', /found null\./],
@@ -130,6 +132,7 @@ describe('recipeJsonSchema', () => {
       'kvCache',
       'activationCalibrator',
       'roundedCalibration',
+      'quantizeLmHead',
       'keep',
       'overrides',
     ]);

@@ -22,6 +22,7 @@ export function gptqFormat(): Format<GptqFormatOptions> {
     },
     options: optionsSchema,
     accepts,
+    lmHead: true,
     exact: ({ scheme }) => (accepts(scheme) === true ? scheme : undefined),
     outputs: async ({ checkpoint }) => folderOutputs(checkpoint),
     floatScheme: ({ source }, facts, { dtype }) => ({ kind: 'float', dtype: dtype === 'auto' ? sourceFloat(source, facts) : dtype }),

@@ -55,7 +55,7 @@ export function gptqSchema(defaults: GptqOptions = {}) {
       .number()
       .min(0)
       .max(1)
-      .default(defaults.gptaqAlpha ?? 0.25)
+      .default(defaults.gptaqAlpha ?? 0.5)
       .describe('share of the correction that asymmetricCalibration makes; less than 1 keeps it from fitting the calibration set alone'),
   });
 }

@@ -28,6 +28,7 @@ import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
 import { checkCalibrator } from './plan/check-calibrator.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
+import { quantizedHead } from './plan/check-head.js';
 import { checkOrientation } from './plan/check-orientation.js';
 import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
@@ -134,11 +135,12 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     throwIfAborted(options.signal);
     const transformer = openRegistered(checkpoint, options.backend, registry);
     warnWhenQuantized(checkpoint, options);
+    const lmHead = quantizedHead(recipe, transformer.description, format, checkpoint.name);
     const modelFacts: ModelFacts = {
       config: checkpoint.config,
       architecture: transformer.description.name,
       tensors: checkpoint.tensors,
-      linears: new Set(transformer.linears().map(({ name }) => name)),
+      linears: new Set([...transformer.linears().map(({ name }) => name), ...(lmHead === undefined ? [] : [lmHead])]),
     };
     const statistics = await recipeStatistics(recipe, checkpoint, transformer, options);
     const bare: FormatInput = { checkpoint, facts: modelFacts, recipe };

@@ -48,6 +48,12 @@ export function addQuantize(program: Command): Command {
     .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
     .option(
+      '--override <pattern=scheme>',
+      'another scheme or other options of the method for some tensors, such as *.down_proj.weight=int8-g128-sym,dampPercent=0.05; may be repeated',
+      collect,
+    )
+    .option('--quantize-lm-head', 'quantize the output projection, too (formats gptq and compressed-tensors)')
+    .option(
       '--set <option=value>',
       'an option of the method, such as actOrder=full, or of a transform: smoothquant.alpha=0.8; may be repeated',
       collect,

@@ -4,6 +4,7 @@ import { findPreset } from '@calibrant/pipeline';
 import { type ExecutionOptions, executionOf } from './execution-options.js';
 import { formatOptions, type GgufOptions, schemeOptions, tensorTypeOverrides } from './gguf-options.js';
 import { assignments, type MethodOptions, methodOf } from './methods.js';
+import { overridesOf } from './override-options.js';
 import { calibrationSize, calibrationSource, importanceSource, type TextOptions } from './text-source.js';
 
 /** Options of the command line that make a recipe. */
@@ -22,7 +23,9 @@ export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions, 
   readonly targetSize?: string;
   readonly targetBpw?: number;
   readonly targetTypes?: string[];
+  readonly quantizeLmHead?: boolean;
   readonly keep?: string[];
+  readonly override?: string[];
   readonly formatOption?: string[];
 }
 
@@ -35,7 +38,11 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
   const calibration = calibrationOf(options, base.calibration);
   const target = targetOf(options, base.target);
   const targeted = (target.target ?? base.target) !== undefined;
-  const overrides = { ...base.overrides, ...(targeted ? tensorTypeOverrides(options.tensorType) : {}) };
+  const overrides = {
+    ...base.overrides,
+    ...overridesOf(options.override),
+    ...(targeted ? tensorTypeOverrides(options.tensorType) : {}),
+  };
   return {
     ...base,
     ...method.recipe,
@@ -47,6 +54,7 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...(options.imatrix === undefined ? {} : { importance: importanceSource(options.imatrix, options) }),
     ...target,
     ...executionOf(options, base),
+    ...(options.quantizeLmHead ? { quantizeLmHead: true } : {}),
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };

@@ -21,7 +21,7 @@ interface Group {
 
 /**
  * `quantization_config` of config.json, with the keys that every version of compressed-tensors knows; undefined when nothing is quantized.
- * With one grid it targets the class `Linear`, as the library's own presets do; with several each names its layers, and where their layouts differ each
+ * With one grid it targets the class `Linear`, as the library's own presets do, and `lm_head` by name where that is quantized (vLLM and SGLang take it for an embedding unless it is named); with several each names its layers, and where their layouts differ each
  * says its own `format`.
  *
  * `ordered` holds the modules that have a `weight_g_idx`.
@@ -54,7 +54,7 @@ export function quantizationConfig(
   const configGroups = [...groups.values()].map((group, i) => [
     `group_${i}`,
     {
-      targets: groups.size === 1 ? ['Linear'] : group.modules,
+      targets: groups.size > 1 ? group.modules : group.modules.includes('lm_head') ? ['Linear', 'lm_head'] : ['Linear'],
       weights: weightArguments(group),
       input_activations: group.activations ? activationArguments(group.activations) : null,
       output_activations: null,

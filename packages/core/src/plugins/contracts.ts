@@ -175,6 +175,8 @@ export interface Format<Options = unknown> extends PluginBase<'format', Options>
    * cannot. Absent: a grid that it accepts, unless its groups are not contiguous.
    */
   exact?(coded: CodedInfo): TensorScheme | undefined;
+  /** Whether its readers load a quantized output projection (`lm_head`), or why not, as a sentence; not if absent. Schemes that name it by themselves need no leave. */
+  readonly lmHead?: true | string;
   /** Whether it stores grids of activations and of cached keys and values. */
   readonly keepsExecution?: boolean;
   /** Which tensors the output will hold, under which names. */

@@ -103,6 +103,10 @@ export const recipeSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('methods that observe the model see inputs and caches as the dynamic grids above round them'),
+  quantizeLmHead: z
+    .boolean()
+    .default(false)
+    .describe('quantize the output projection (lm_head), too, where it is no copy of the embedding; formats gptq and compressed-tensors'),
   keep: z.array(z.string()).default([]).describe('patterns of tensor names (with *) that stay unquantized'),
   overrides: z
     .record(z.string(), override)

@@ -56,6 +56,7 @@ export function ggufFormat() {
       package: '@calibrant/gguf-format',
     },
     options,
+    lmHead: 'its mixtures give the output projection a type by themselves; --output-tensor-type chooses another',
     accepts(scheme) {
       if (typeOfScheme(scheme)) return true;
       return `GGUF has no type for ${scheme.kind === 'affine' ? 'integer grids with free group sizes' : `"${scheme.kind === 'block' ? scheme.type : scheme.dtype}"`}; choose one of ${Object.keys(BLOCK_TYPES).join(', ')} or a mixture such as Q4_K_M.`;

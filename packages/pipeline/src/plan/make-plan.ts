@@ -32,6 +32,7 @@ export async function makePlan(
     const matched = matching(outputs, pattern, 'overrides');
     if (name === undefined) continue;
     const schemes = assignScheme({ name, options: sharedOptions(recipe.scheme.options) }, matched, facts, registry, true);
+    if (matched.every((output) => schemes.get(output.name) === undefined)) throw noLinear(pattern, name, matched[0]);
     for (const output of matched) assigned.set(output.name, schemes.get(output.name));
   }
   for (const pattern of recipe.keep) for (const output of matching(outputs, pattern, 'keep')) assigned.set(output.name, undefined);
@@ -59,6 +60,14 @@ function matching(outputs: readonly OutputTensor[], pattern: string, option: str
       { option: `recipe.${option}` },
     );
   return matched;
+}
+
+function noLinear(pattern: string, scheme: string, { name }: OutputTensor): CalibrantError {
+  return new CalibrantError(
+    'INVALID_RECIPE',
+    `The pattern "${pattern}" in recipe.overrides matches ${name}, which ${scheme} does not quantize: it covers the weights of linear layers inside blocks, and the output projection with quantizeLmHead (--quantize-lm-head).`,
+    { option: 'recipe.overrides', tensor: name },
+  );
 }
 
 /** A matrix within a block, by its names in the output and in the checkpoint. */

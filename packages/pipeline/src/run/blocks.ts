@@ -30,6 +30,7 @@ import { transformBlock } from '../transform/transform-block.js';
 import { type CalibratedInput, calibrateAllExperts, type LayerFacts, quantizeBlock } from './calibrated.js';
 import type { FullPrecision } from './full-precision.js';
 import { createHiddenStates, embedSequences, type HiddenStates } from './hidden-states.js';
+import { quantizeHead } from './quantize-head.js';
 import type { WriteRest } from './write-rest.js';
 
 export interface BlocksInput extends CalibratedInput {
@@ -77,6 +78,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   const hidden = sequences.length > 0 ? await statesOf(0) : undefined;
   const wantsFull = [...targets.values()].some((planned) => input.quantizer.alsoNeeds?.(input.options.of(planned)).includes('deviation'));
   const fullStates = hidden && wantsFull ? await statesOf(1) : undefined;
+  const head = targets.get(transformer.description.head.weight.name);
   const lengths = sequences.map(({ length }) => length);
   const total = targets.size + [...rest.values()].reduce((sum, { length }) => sum + length, 0);
   let done = earlier?.tensors ?? 0;
@@ -123,14 +125,14 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       if (wantsRanges && served) await saveGrids(block, statisticsOfBlock(served, index));
       if (!hidden) continue;
       const ranges = wantsRanges ? createRangeCollector(backend, block) : undefined;
-      const last = index === blocks.length - 1;
-      if (full && !last) await observe(block, full.weights, full.hidden, undefined, true, signal);
+      const advance = index < blocks.length - 1 || head !== undefined;
+      if (full && advance) await observe(block, full.weights, full.hidden, undefined, true, signal);
       if (transformed.outputs) {
         if (ranges) await observe(block, weights, hidden, ranges, false, signal);
         hidden.replace(transformed.outputs);
-      } else if (!last || ranges) {
+      } else if (advance || ranges) {
         if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input, full);
-        await observe(block, weights, hidden, ranges, !last, signal);
+        await observe(block, weights, hidden, ranges, advance, signal);
       }
       if (ranges) await saveGrids(block, await ranges.finish());
       if (!last) checkStates(hidden, index, lengths);
@@ -144,6 +146,12 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       result,
       states: [hidden, fullStates].flatMap((set) => (set ? [set.states] : [])),
     });
+  }
+  if (head && hidden) {
+    const { name } = transformer.description.head.weight;
+    report(name);
+    layers.set(name, await quantizeHead(input, head, hidden, fullStates));
+    report(name, 1);
   }
   warnOfZero(result.grids, onEvent);
   return result;

@@ -26,10 +26,12 @@ export interface Head {
   release(): Promise<void>;
 }
 
-interface HeadWeights {
-  readonly steps: ReadonlyMap<string, BufferHandle>;
-  /** Rows of the projection, and their biases. */
-  readonly chunks: readonly { readonly weight: BufferHandle; readonly bias: BufferHandle | undefined }[];
+type StepWeights = ReadonlyMap<string, BufferHandle>;
+
+/** Rows of the projection, and their biases. */
+interface Chunk {
+  readonly weight: BufferHandle;
+  readonly bias: BufferHandle | undefined;
 }
 
 /**
@@ -45,12 +47,12 @@ export function createHead(
   execution?: ExecutionPlan,
 ): Head {
   const grid = execution?.activations.get(head.weight.name);
-  let weights: Promise<HeadWeights> | undefined;
+  let steps: Promise<StepWeights> | undefined;
+  let projection: Promise<readonly Chunk[]> | undefined;
 
-  async function load(): Promise<HeadWeights> {
-    const steps = await loadWeights(backend, checkpoint, weightsOf(head.steps));
+  async function loadProjection(): Promise<readonly Chunk[]> {
     const chunkRows = Math.max(1, Math.floor(chunkBytes / (head.weight.shape[1] * 4)));
-    const chunks: HeadWeights['chunks'][number][] = [];
+    const chunks: Chunk[] = [];
     try {
       const biases = head.bias && toF32(await readFloat(checkpoint, head.bias.name));
       for (let start = 0; start < vocabSize; start += chunkRows) {
@@ -63,18 +65,18 @@ export function createHead(
         const bias = part && (await backend.upload(tensor('f32', [part.length], part)));
         chunks.push({ weight, bias });
       }
-      return { steps, chunks };
+      return chunks;
     } catch (error) {
-      free({ steps, chunks });
+      free(chunks);
       throw error;
     }
   }
 
-  function free({ steps, chunks }: HeadWeights): void {
-    backend.free(...steps.values(), ...chunks.flatMap(({ weight, bias }) => [weight, bias]));
+  function free(chunks: readonly Chunk[]): void {
+    backend.free(...chunks.flatMap(({ weight, bias }) => [weight, bias]));
   }
 
-  function project(x: BufferHandle, { weight, bias }: HeadWeights['chunks'][number]): BufferHandle {
+  function project(x: BufferHandle, { weight, bias }: Chunk): BufferHandle {
     if (weight.dtype === 'f32') return finish(backend.run(linear, { x, w: weight, bias }, {}).y);
     const { y: w } = backend.run(convert, { x: weight }, { to: 'f32' });
     const { y } = backend.run(linear, { x, w, bias }, {});
@@ -94,28 +96,29 @@ export function createHead(
     return logits;
   }
 
-  const normalize = async (hidden: BufferHandle, { steps: loaded }: HeadWeights): Promise<BufferHandle> =>
-    runSteps(head.steps, hidden, { backend, weights: loaded, positions: await positions.sequence(hidden.shape[0]) });
-  const held = (): Promise<HeadWeights> => {
-    weights ??= load();
-    return weights;
-  };
+  async function normed(hidden: BufferHandle): Promise<BufferHandle> {
+    steps ??= loadWeights(backend, checkpoint, weightsOf(head.steps));
+    const weights = await steps;
+    return runSteps(head.steps, hidden, { backend, weights, positions: await positions.sequence(hidden.shape[0]) });
+  }
+
   return {
+    normed,
     async logits(hidden) {
-      const current = await held();
-      const normed = await normalize(hidden, current);
-      const x = grid ? roundActivations(backend, normed, grid) : normed;
-      const parts = current.chunks.map((chunk) => project(x, chunk));
-      backend.free(normed, ...(grid ? [x] : []));
+      projection ??= loadProjection();
+      const chunks = await projection;
+      const value = await normed(hidden);
+      const x = grid ? roundActivations(backend, value, grid) : value;
+      const parts = chunks.map((chunk) => project(x, chunk));
+      backend.free(value, ...(grid ? [x] : []));
       return joinAll(backend, parts);
     },
-    async normed(hidden) {
-      return normalize(hidden, await held());
-    },
     async release() {
-      const current = await weights?.catch(() => undefined);
-      weights = undefined;
-      if (current) free(current);
+      const held = [await steps?.catch(() => undefined), await projection?.catch(() => undefined)] as const;
+      steps = undefined;
+      projection = undefined;
+      backend.free(...(held[0]?.values() ?? []));
+      free(held[1] ?? []);
     },
   };
 }
