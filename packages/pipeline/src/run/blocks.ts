@@ -135,7 +135,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
         await observe(block, weights, hidden, ranges, advance, signal);
       }
       if (ranges) await saveGrids(block, await ranges.finish());
-      if (!last) checkStates(hidden, index, lengths);
+      if (advance) checkStates(hidden, index, lengths);
     } finally {
       for (const [name, handle] of full?.weights ?? []) if (weights.get(name) !== handle) backend.free(handle);
       block.release(weights);
