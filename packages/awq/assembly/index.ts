@@ -1,3 +1,4 @@
+export { clampRows } from './clamp-rows';
 export { relativeMagnitudes } from './relative-magnitudes';
 export { groupGrams, searchClip } from './search-clip';
 

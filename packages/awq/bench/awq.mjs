@@ -2,7 +2,7 @@
 //   npm run bench -w @calibrant/awq [-- SIZE TOKENS]
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import { createRng, fakeQuantizeAffine, linear, squaredErrors, tensor } from '@calibrant/core';
-import { groupGrams, searchClip } from '../dist/index.js';
+import { clipRows, groupGrams, searchClip } from '../dist/index.js';
 
 const [size, tokens] = [Number(process.argv[2] ?? 2048), Number(process.argv[3] ?? 2048)];
 const attributes = { bits: 4, groupSize: 128, symmetric: false };
@@ -43,4 +43,18 @@ console.log(`${'20 trials'.padEnd(44)} ${(20 * (rounding + product + error)).toF
 const { h } = backend.run(groupGrams, { x }, { groupSize: 128 });
 await backend.sync();
 await best('clip search, 10 ranges', () => Object.values(backend.run(searchClip, { w, h }, { ...attributes, steps: 10 })), 2);
+const whole = { bits: 4, symmetric: false, steps: 10 };
+const some = await backend.upload(normal(Math.min(512, tokens), size));
+const started = performance.now();
+const { clipped } = await clipRows(backend, w, some, whole);
+await backend.sync();
+console.log(`${'clip search of whole rows, 512 tokens'.padEnd(44)} ${(performance.now() - started).toFixed(0)} ms`);
+backend.free(clipped);
+if (size <= 1024) {
+  const { h: all } = backend.run(groupGrams, { x: some }, { groupSize: size });
+  const grams = performance.now();
+  backend.free(...Object.values(backend.run(searchClip, { w, h: all }, { ...whole, groupSize: size })));
+  await backend.sync();
+  console.log(`${'the same by Gram matrices, without making them'.padEnd(44)} ${(performance.now() - grams).toFixed(0)} ms`);
+}
 await backend.close();

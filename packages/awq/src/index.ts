@@ -4,6 +4,8 @@
  */
 
 export { awq } from './awq.js';
+export { clampRows } from './clamp-rows.js';
+export { type ClippedRows, clipRows } from './clip-rows.js';
 export { type AwqOptions, awqSchema, type ResolvedAwqOptions } from './options.js';
 export { relativeMagnitudes } from './relative-magnitudes.js';
 export { scalingFactors } from './scaling-factors.js';

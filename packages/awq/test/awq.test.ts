@@ -1,5 +1,5 @@
-import { awq, groupGrams, relativeMagnitudes, scalingFactors, searchClip } from '@calibrant/awq';
-import { createRng, type Tensor, tensor } from '@calibrant/core';
+import { awq, clampRows, clipRows, groupGrams, relativeMagnitudes, scalingFactors, searchClip } from '@calibrant/awq';
+import { createReferenceBackend, createRng, type Tensor, tensor } from '@calibrant/core';
 import { runWasm } from '@calibrant/plugin-kit';
 import { describe, expect, it } from '@jest/globals';
 import { plainClip } from './plain-awq.js';
@@ -29,6 +29,15 @@ describe('the WebAssembly variants equal the references bit for bit', () => {
       const inputs = { w: normal(5, n), h: grams.h };
       expect(runWasm(searchClip, inputs, attributes)).toEqual(searchClip.reference(inputs, attributes, { start: 0, end: 5 }));
     }
+    const clamping = {
+      w: x,
+      bounds: tensor(
+        'f32',
+        [count, 1],
+        Float32Array.from({ length: count }, (_, r) => r / 10),
+      ),
+    };
+    expect(runWasm(clampRows, clamping, {})).toEqual(clampRows.reference(clamping, {}, { start: 0, end: count }));
   });
 });
 
@@ -47,6 +56,24 @@ describe('the clip search', () => {
       expect(Number(found.errors.data[2 * r + 1]) / expected.errors[r].best).toBeCloseTo(1, 4);
     }
     expect(found.clipped.data).toEqual(expected.clipped);
+  });
+
+  it.each([
+    [3, false],
+    [4, true],
+  ])('of whole rows at %d bits, symmetric %s, too, by matrix products', async (bits, symmetric) => {
+    const [w, x] = [normal(6, 32), normal(50, 32)];
+    const expected = plainClip(w, x, { bits, groupSize: 32, symmetric, steps: 10 });
+    const backend = createReferenceBackend();
+    const handles = [await backend.upload(w), await backend.upload(x)] as const;
+    const { clipped, errors } = await clipRows(backend, ...handles, { bits, symmetric, steps: 10 });
+    for (let r = 0; r < 6; r++) {
+      expect(errors[2 * r] / expected.errors[r].plain).toBeCloseTo(1, 3);
+      expect(errors[2 * r + 1] / expected.errors[r].best).toBeCloseTo(1, 3);
+    }
+    expect((await backend.download(clipped)).data).toEqual(expected.clipped);
+    backend.free(clipped, ...handles);
+    expect(backend.allocatedBytes()).toBe(0);
   });
 
   it('leaves groups of zeros and channels without inputs as they are', () => {
