@@ -22,7 +22,7 @@ import { asymmetricTarget } from './asymmetric-target.js';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { keepBetterRows, type SolvedRows } from './keep-better-rows.js';
 import { type CodedBuffers, meanSquaredError, rowErrors } from './layer-error.js';
-import { requireHessian, tooFewTokens, withSharedCopy } from './layer-hessian.js';
+import { type ChosenHessian, withHessian } from './layer-hessian.js';
 import { type GptqOptions, gptqSchema, type ResolvedGptqOptions } from './options.js';
 import { planColumns } from './order.js';
 import { quantizeBlocks } from './quantize-blocks.js';
@@ -62,13 +62,11 @@ export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> 
       throwIfAborted(context.signal);
       await checkAffineLayer(context.backend, layer);
       throwIfAborted(context.signal);
-      const hessian = requireHessian(layer);
-      const few = tooFewTokens(layer, resolved.leastTokenShare);
-      if (few) return fallBack(layer, context, few);
-      return withSharedCopy(context.backend, hessian, async (shared) => {
-        const facts = await readDiagonal(context.backend, shared);
+      return withHessian(context.backend, layer, resolved, context.warn, async (chosen) => {
+        if (chosen.useless !== undefined) return fallBack(layer, context, chosen.useless);
+        const facts = await readDiagonal(context.backend, chosen.hessian);
         if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');
-        return quantizeWithHessian(layer, shared, facts, resolved, context);
+        return quantizeWithHessian(layer, chosen, facts, resolved, context);
       });
     },
     quantizeBlocks,
@@ -77,7 +75,7 @@ export function gptq(options: GptqOptions = {}): Quantizer<ResolvedGptqOptions> 
 
 function quantizeWithHessian(
   layer: LinearLayer,
-  hessian: BufferHandle,
+  { hessian, deviation, ofAllExperts }: ChosenHessian,
   facts: DiagonalFacts,
   options: ResolvedGptqOptions,
   context: QuantizerContext,
@@ -99,7 +97,6 @@ function quantizeWithHessian(
     if (factor.dampPercent > options.dampPercent)
       warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
     const u = track(factor.u);
-    const deviation = options.asymmetricCalibration ? layer.observations?.deviation : undefined;
     const target = deviation
       ? track(await asymmetricTarget(backend, { weight, deviation, u, order: plan.order, dead: facts.dead, alpha: options.gptaqAlpha }))
       : weight;
@@ -142,6 +139,7 @@ function quantizeWithHessian(
         dampPercent: factor.dampPercent,
         deadChannels: facts.deadChannels,
         rowsKeptRtn,
+        ...(ofAllExperts ? { fallback: 'all-experts' } : {}),
       },
     };
   });

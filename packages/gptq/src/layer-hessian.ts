@@ -1,9 +1,10 @@
 import { type Backend, type BufferHandle, CalibrantError, type LinearLayer } from '@calibrant/core';
+import type { ResolvedGptqOptions } from './options.js';
 
 type Observed = Pick<LinearLayer, 'name' | 'weight' | 'observations'>;
 
 /** @throws CalibrantError when a layer comes without a Hessian of its inputs. */
-export function requireHessian({ name, weight, observations }: Observed): BufferHandle {
+function requireHessian({ name, weight, observations }: Observed): BufferHandle {
   const hessian = observations?.hessian;
   if (!hessian)
     throw new CalibrantError('INVALID_ARGUMENT', `GPTQ needs the Hessian of the inputs of "${name}": calibrate before quantizing.`, {
@@ -23,17 +24,55 @@ function checkSquare(what: string, handle: BufferHandle, name: string, { shape: 
   );
 }
 
+/** The Hessian that a layer is quantized with. */
+export interface ChosenHessian {
+  readonly hessian: BufferHandle;
+  /** The deviation that goes with it. */
+  readonly deviation: BufferHandle | undefined;
+  /** Whether it is that of all experts' tokens. */
+  readonly ofAllExperts: boolean;
+  /** Why the layer must do without one. */
+  readonly useless?: string | undefined;
+}
+
 /**
- * Why a layer cannot be calibrated: an expert to which too few tokens were routed would be fitted to those few. Undefined when enough reached it.
+ * Runs `body` with the Hessian of a layer, or with that of all experts where too few tokens were routed to this one: it would be fitted to those few.
+ *
+ * @throws CalibrantError when a layer comes without a Hessian of its inputs.
  */
-export function tooFewTokens({ observations }: Observed, leastShare: number): string | undefined {
+export async function withHessian<Result>(
+  backend: Backend,
+  layer: Observed,
+  options: ResolvedGptqOptions,
+  warn: (message: string) => void,
+  body: (chosen: ChosenHessian) => Promise<Result>,
+): Promise<Result> {
+  const own = requireHessian(layer);
+  const { ofAllExperts, deviation } = layer.observations ?? {};
+  const few = tooFewTokens(layer, options);
+  const compared = options.asymmetricCalibration ? deviation : undefined;
+  if (few === undefined || options.fewTokensFallback === 'rtn' || !ofAllExperts)
+    return withSharedCopy(backend, own, (hessian) => body({ hessian, deviation: compared, ofAllExperts: false, useless: few }));
+  warn(`GPTQ calibrated "${layer.name}" on the tokens of all experts: ${few}.`);
+  const sum = ofAllExperts();
+  return withSharedCopy(backend, sum, (hessian) => body({ hessian, deviation: undefined, ofAllExperts: true })).finally(() =>
+    backend.free(sum),
+  );
+}
+
+/** Why a layer cannot be calibrated by itself: an expert to which too few tokens were routed. Undefined when enough reached it. */
+function tooFewTokens({ observations }: Observed, { leastTokenShare, leastTokens }: ResolvedGptqOptions): string | undefined {
   const { tokens = 0, calibrationTokens = tokens } = observations ?? {};
-  if (tokens >= leastShare * calibrationTokens) return undefined;
-  return `${tokens} of ${calibrationTokens} calibration tokens reached it, less than ${Number((100 * leastShare).toFixed(3))} % (leastTokenShare)`;
+  if (tokens >= leastTokenShare * calibrationTokens && tokens >= leastTokens) return undefined;
+  const asked =
+    leastTokens > leastTokenShare * calibrationTokens
+      ? `${leastTokens} (leastTokens)`
+      : `${Number((100 * leastTokenShare).toFixed(3))} % (leastTokenShare)`;
+  return `${tokens} of ${calibrationTokens} calibration tokens reached it, less than ${asked}`;
 }
 
 /** A Hessian that was collected on one lane would keep all work on that lane. */
-export async function withSharedCopy<Result>(
+async function withSharedCopy<Result>(
   backend: Backend,
   handle: BufferHandle,
   body: (shared: BufferHandle) => Promise<Result>,

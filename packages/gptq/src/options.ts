@@ -3,6 +3,9 @@ import { z } from 'zod';
 /** In which order columns are quantized. */
 export const ACT_ORDERS = ['none', 'full', 'group-aware'] as const;
 
+/** What becomes of experts that saw few tokens. */
+export const FEW_TOKENS = ['rtn', 'all-experts'] as const;
+
 /** The schema of GPTQ's options; `defaults` replace the built-in ones. */
 export function gptqSchema(defaults: GptqOptions = {}) {
   return z.strictObject({
@@ -39,6 +42,18 @@ export function gptqSchema(defaults: GptqOptions = {}) {
       .max(1)
       .default(defaults.leastTokenShare ?? 0.005)
       .describe('share of the calibration tokens that must reach a layer; experts that saw fewer are rounded to nearest'),
+    leastTokens: z
+      .number()
+      .int()
+      .min(0)
+      .default(defaults.leastTokens ?? 0)
+      .describe('the same as a number of tokens; the larger one counts'),
+    fewTokensFallback: z
+      .enum(FEW_TOKENS)
+      .default(defaults.fewTokensFallback ?? 'rtn')
+      .describe(
+        'what becomes of experts that saw fewer: rtn: rounded to nearest; all-experts: calibrated on the tokens of all experts of their mixture, where they read the hidden states',
+      ),
     calibrateAllExperts: z
       .boolean()
       .default(defaults.calibrateAllExperts ?? false)
@@ -68,6 +83,8 @@ export interface GptqOptions {
   readonly blockSize?: number;
   readonly trueSequential?: boolean;
   readonly leastTokenShare?: number;
+  readonly leastTokens?: number;
+  readonly fewTokensFallback?: (typeof FEW_TOKENS)[number];
   readonly calibrateAllExperts?: boolean;
   readonly keepBetterRows?: boolean;
   readonly asymmetricCalibration?: boolean;

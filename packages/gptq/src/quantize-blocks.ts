@@ -16,7 +16,7 @@ import { asymmetricTarget } from './asymmetric-target.js';
 import { type BlockCandidate, bestRows } from './best-rows.js';
 import { type DiagonalFacts, factorHessian, readDiagonal } from './factor.js';
 import { meanSquaredError, valueErrors } from './layer-error.js';
-import { requireHessian, tooFewTokens, withSharedCopy } from './layer-hessian.js';
+import { type ChosenHessian, withHessian } from './layer-hessian.js';
 import type { ResolvedGptqOptions } from './options.js';
 import { planColumns } from './order.js';
 import { solveLayer } from './solve-layer.js';
@@ -43,19 +43,17 @@ export async function quantizeBlocks(
     );
   await checkBlockLayer(context.backend, layer);
   throwIfAborted(context.signal);
-  const hessian = requireHessian(layer);
-  const few = tooFewTokens(layer, options.leastTokenShare);
-  if (few) return fallBack(layer, context, few);
-  return withSharedCopy(context.backend, hessian, async (shared) => {
-    const facts = await readDiagonal(context.backend, shared);
+  return withHessian(context.backend, layer, options, context.warn, async (chosen) => {
+    if (chosen.useless !== undefined) return fallBack(layer, context, chosen.useless);
+    const facts = await readDiagonal(context.backend, chosen.hessian);
     if (!facts) return fallBack(layer, context, 'its Hessian is not finite, or no calibration token reached it');
-    return quantizeWithHessian({ ...layer, grid }, shared, facts, options, context);
+    return quantizeWithHessian({ ...layer, grid }, chosen, facts, options, context);
   });
 }
 
 function quantizeWithHessian(
   layer: LinearLayer<BlockScheme> & { readonly grid: BlockGrid },
-  hessian: BufferHandle,
+  { hessian, deviation, ofAllExperts }: ChosenHessian,
   facts: DiagonalFacts,
   options: ResolvedGptqOptions,
   context: QuantizerContext,
@@ -71,7 +69,6 @@ function quantizeWithHessian(
     if (factor.dampPercent > options.dampPercent)
       warn(`GPTQ raised the damping of "${name}" from ${options.dampPercent} to ${factor.dampPercent}: its Hessian is close to singular.`);
     const u = track(factor.u);
-    const deviation = options.asymmetricCalibration ? layer.observations?.deviation : undefined;
     const target = deviation
       ? track(await asymmetricTarget(backend, { weight, deviation, u, order: plan.order, dead: facts.dead, alpha: options.gptaqAlpha }))
       : weight;
@@ -100,6 +97,7 @@ function quantizeWithHessian(
         dampPercent: factor.dampPercent,
         deadChannels: facts.deadChannels,
         rowsKeptRtn: replaced,
+        ...(ofAllExperts ? { fallback: 'all-experts' } : {}),
       },
     };
   });

@@ -54,7 +54,7 @@ describe('GPTAQ', () => {
     };
     const recipe = { scheme: 'int3-g128-asym', calibration };
     await quantized(modelFolder, 'plain', {}, recipe);
-    await quantized(modelFolder, 'gptaq', { asymmetricCalibration: true }, recipe);
+    await quantized(modelFolder, 'gptaq', { asymmetricCalibration: true, gptaqAlpha: 0.25 }, recipe);
     const [plain, gptaq] = [await divergence('plain'), await divergence('gptaq')];
     expect(gptaq).toBeLessThan(0.9 * plain);
   });

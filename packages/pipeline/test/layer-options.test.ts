@@ -87,6 +87,24 @@ describe('experts of a mixture', () => {
     expect(result.warnings.filter((warning) => /\d+ of 128 calibration tokens reached it/.test(warning))).toHaveLength(names.length);
   });
 
+  it('or calibrated on the tokens of all experts where they read the hidden states', async () => {
+    const options = { leastTokens: 70, keepBetterRows: false };
+    const result = await run('mixtral', { ...options, fewTokensFallback: 'all-experts' });
+    const names = (fallback: string) =>
+      [...result.layers.values()].filter(({ facts }) => facts?.['fallback'] === fallback).map(({ name }) => name);
+    expect(names('all-experts').length).toBeGreaterThan(0);
+    expect(names('all-experts').filter((name) => !/experts\.\d+\.w[13]\./.test(name))).toEqual([]);
+    expect(names('rtn').filter((name) => !/experts\.\d+\.w2\./.test(name))).toEqual([]);
+    expect(names('all-experts')).toHaveLength(2 * names('rtn').length);
+    const { facts } = result.layers.get(names('all-experts')[0])!;
+    expect(Number(facts!['error'])).toBeLessThan(Number(facts!['rtnError']));
+    expect(
+      result.warnings.filter((warning) => /on the tokens of all experts: \d+ of 128 .* less than 70 \(leastTokens\)/.test(warning)),
+    ).toHaveLength(names('all-experts').length);
+    await backend.sync();
+    expect(backend.allocatedBytes()).toBe(0);
+  });
+
   it('see all tokens with calibrateAllExperts', async () => {
     const result = await run('mixtral', { leastTokenShare: 1, calibrateAllExperts: true });
     expect(fallen(result)).toEqual([]);

@@ -46,6 +46,11 @@ export interface Observations {
    * the two models route different tokens.
    */
   readonly deviation?: BufferHandle;
+  /**
+   * For an expert's layer that reads the hidden states: makes `Σ x xᵀ · 2/n` over the tokens of all experts, whichever token went where, f32 `[in, in]`, which becomes the
+   * caller's. Absent elsewhere: channels inside of one expert have nothing to do with those of another.
+   */
+  readonly ofAllExperts?: () => BufferHandle;
   /** Tokens seen: in an expert those that were routed to it. */
   readonly tokens: number;
   /** Tokens of the whole calibration set; the same where absent. */

@@ -12,7 +12,7 @@ import {
 import type { BlockStage, Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import type { MethodOptions } from '../plan/method-options.js';
 import { collectHessians } from './collect-hessians.js';
-import { expertValues, type FullPrecision } from './full-precision.js';
+import { expertInputs, expertValues, type FullPrecision } from './full-precision.js';
 import type { HiddenStates } from './hidden-states.js';
 import { inOutputRows, quantizeLinear } from './quantize-linear.js';
 
@@ -67,6 +67,7 @@ async function quantizeStages(
   if (stages.length === 0) return;
   const { backend, quantizer, options, targets, writer, sequences, signal } = input;
   const allTokens = calibrateAllExperts(options.common);
+  const steps = input.transformer.description.blocks[block.index];
   const observations = await collectHessians({
     backend,
     block,
@@ -75,7 +76,8 @@ async function quantizeStages(
     hidden,
     tokens: sequences.reduce((sum, ids) => sum + ids.length, 0),
     allTokens,
-    full: full && { ...full, without: allTokens ? new Set() : expertValues(input.transformer.description.blocks[block.index]) },
+    experts: expertInputs(steps),
+    full: full && { ...full, without: allTokens ? new Set() : expertValues(steps) },
     signal,
   });
   try {

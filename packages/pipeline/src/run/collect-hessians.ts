@@ -1,4 +1,4 @@
-import type { Backend, BufferHandle, Observations } from '@calibrant/core';
+import { add, type Backend, type BufferHandle, type Observations } from '@calibrant/core';
 import type { Stage, TransformerBlock } from '@calibrant/transformer';
 import { type FullPrecision, fullValues } from './full-precision.js';
 import { createHessianSums } from './hessian-sums.js';
@@ -15,6 +15,8 @@ export interface CollectInput {
   readonly hidden: HiddenStates;
   /** Tokens of the calibration set. */
   readonly tokens: number;
+  /** For each value that an expert is given, those of all experts of its mixture. */
+  readonly experts: ReadonlyMap<string, readonly string[]>;
   /** Experts see all tokens, not only those that are routed to them. */
   readonly allTokens: boolean;
   /** Asks for deviations from the full-precision model, at the points that are not among `without`. */
@@ -56,5 +58,25 @@ export async function collectHessians(input: CollectInput): Promise<Map<string, 
     sums.free();
     throw error;
   }
-  return sums.observations();
+  return withAllExperts(sums.observations(), input);
+}
+
+/** Lets experts look at the tokens of all experts of their mixture. */
+function withAllExperts(found: Map<string, Observations>, { backend, experts }: CollectInput): Map<string, Observations> {
+  for (const [point, observations] of found) {
+    const hessians = experts.get(point)?.map((input) => found.get(input)?.hessian);
+    if (!hessians?.every((hessian) => hessian !== undefined)) continue;
+    found.set(point, { ...observations, ofAllExperts: () => sumOf(backend, hessians) });
+  }
+  return found;
+}
+
+function sumOf(backend: Backend, [first, ...others]: readonly BufferHandle[]): BufferHandle {
+  let sum = backend.run(add, { a: first, b: first }, { scale: 0 }).y;
+  for (const other of others) {
+    const next = backend.run(add, { a: sum, b: other }, { scale: 1 }).y;
+    backend.free(sum);
+    sum = next;
+  }
+  return sum;
 }

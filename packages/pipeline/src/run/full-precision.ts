@@ -52,6 +52,12 @@ export function addDeviation(backend: Backend, c: BufferHandle, full: BufferHand
   return sum;
 }
 
+/** For each value that an expert is given, those that the experts of its mixture are given. */
+export function expertInputs(steps: readonly Step[]): Map<string, readonly string[]> {
+  const mixtures = steps.flatMap((step) => (step.op === 'mixture' ? [step.experts.map(({ input }) => input)] : []));
+  return new Map(mixtures.flatMap((inputs) => inputs.map((input) => [input, inputs] as const)));
+}
+
 /** Values inside the experts of mixtures: their rows are the tokens that the model at hand routes there. */
 export function expertValues(steps: readonly Step[]): Set<string> {
   return new Set(
