@@ -43,6 +43,32 @@ describe('calibrant report', () => {
     expect(await readFile(at('compare.html'), 'utf8')).toContain('<svg');
   });
 
+  it('shows tasks, hidden facts, greedy texts, and where the ranges of rounded activations clip', async () => {
+    const calibration = ['--calibration', evaluationTextPath, '--samples', '4', '--length', '128'];
+    const w8a8 = ['--scheme', 'int8-channel-sym', '--format', 'compressed-tensors', '--activations', 'int8-tensor-static'];
+    expect((await runCli(['quantize', modelFolder, ...w8a8, ...calibration, '--out', at('w8a8'), '--quiet'])).code).toBe(0);
+    await writeFile(at('mine.jsonl'), '{"context":"The","choices":[" end"," zebra"],"answer":0}\n');
+    const asked = ['--task', at('mine.jsonl'), '--needle', '64', '--needle-trials', '1', '--drift', '4', '--drift-prompts', '2'];
+    const { code, stdout } = await runCli(['report', at('w8a8'), ...measured, ...asked, '--out', at('w8a8-report')]);
+    expect(code).toBe(0);
+    const data = JSON.parse(await readFile(at('w8a8-report/report.json'), 'utf8'));
+    expect(data.model.base).toBe('tiny-llama');
+    expect(data.execution).toEqual({ activations: 'int8-tensor-static' });
+    expect(data.tasks[0]).toMatchObject({ items: 1, chance: 0.5, base: { high: expect.any(Number) } });
+    expect(data.longContext).toMatchObject({ trials: 1, base: { cells: expect.any(Array) } });
+    expect(data.generation).toMatchObject({ prompts: 2, maxTokens: 4 });
+    expect(data.ranges).toHaveLength(3);
+    const [own, ...others] = data.ranges[0].marks;
+    expect(own.calibrator).toBe('this model');
+    expect(others.map(({ calibrator }: { calibrator: string }) => calibrator)).toEqual(
+      expect.arrayContaining(['minmax', 'percentile', 'mse', 'entropy']),
+    );
+    expect(stdout).toMatch(/(Rounding|Clipping) limits the activations/);
+    const html = await readFile(at('w8a8-report/report.html'), 'utf8');
+    for (const heading of ['Tasks', 'Facts in long texts', 'Greedy texts', 'Clipping and rounding of activations'])
+      expect(html).toContain(`<h2>${heading}</h2>`);
+  }, 60_000);
+
   it('refuses what is no report by its name', async () => {
     await writeFile(at('other.json'), '{"schema":"something"}');
     for (const [reference, says] of [

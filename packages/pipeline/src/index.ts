@@ -30,5 +30,6 @@ export { openStatistics } from './statistics/check-statistics.js';
 export { type InputSummary, makeStatistics, type StatisticsOptions, type StatisticsResult } from './statistics/make-statistics.js';
 export { withStaticInputs } from './statistics/static-plan.js';
 export { type ModelStatistics, readStatistics, writeStatistics } from './statistics/statistics-file.js';
+export type { NamedRecipe } from './study/method-recipe.js';
 export { type StudyOptions, studyCalibration } from './study/study-calibration.js';
 export type { TransformReport } from './transform/plan-transforms.js';

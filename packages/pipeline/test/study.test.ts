@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { createCpuBackend } from '@calibrant/backend-cpu';
-import type { Backend, RunEvent } from '@calibrant/core';
-import { studyCalibration } from '@calibrant/pipeline';
+import type { Backend, RecipeInput, RunEvent } from '@calibrant/core';
+import { type NamedRecipe, studyCalibration } from '@calibrant/pipeline';
 import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { studyMethod } from '../src/study/method-recipe.js';
 import { prepareSets } from '../src/study/study-sets.js';
 import { scratchFolder, testRegistry } from './fixture.js';
 
@@ -71,6 +72,33 @@ describe('a study of calibration sets', () => {
     expect(sets[2].calibration).toEqual({ source: 'self' });
     const [again] = await prepareSets(['nonsense'], scratch.path(''), 1);
     expect((await readFile(again.calibration.path!, 'utf8')) === first).toBe(true);
+  });
+
+  it('puts a twin with outliers beside a model, on random tokens, by a recipe with a scheme of its own', async () => {
+    const recipe: RecipeInput = { quantizer: 'rtn', scheme: 'int8-channel-sym', activations: 'int8-tensor-static' };
+    const { saved: _, ...rest } = options();
+    const study = await studyCalibration({
+      ...rest,
+      outlierTwin: { channels: 4, factor: 50 },
+      sets: ['random'],
+      methods: [{ name: 'w8a8', recipe }],
+      maxWindows: 1,
+    });
+    expect(study.models).toEqual(['tiny-llama', 'tiny-llama with outliers']);
+    expect(study.recipes).toMatchObject({ w8a8: { scheme: 'int8-channel-sym' } });
+    const [plain, twin] = study.runs;
+    expect([plain.set, plain.method, twin.model]).toEqual(['random', 'w8a8', 'tiny-llama with outliers']);
+    // The twin computes the same; one scale for all channels does not serve its outliers.
+    expect(twin.basePerplexity).toBeCloseTo(plain.basePerplexity, 2);
+    expect(twin.meanKl.value).toBeGreaterThan(2 * plain.meanKl.value);
+    expect(plain.cpuSeconds).toBeGreaterThan(0);
+  }, 120_000);
+
+  it('knows which methods a calibration set changes', () => {
+    const calibrated = (method: string | NamedRecipe) => studyMethod(method, registry).calibrated;
+    expect(['rtn', 'rtn-w4g128', 'gptq', 'awq', 'gptq-w4g128'].map(calibrated)).toEqual([false, false, true, true, true]);
+    const grids = (activations: string) => calibrated({ name: 'x', recipe: { scheme: 'int8-channel-sym', activations } });
+    expect([grids('int8-token'), grids('int8-tensor-static')]).toEqual([false, true]);
   });
 
   it('refuses sets, methods and models that cannot be told apart or are not there', async () => {

@@ -61,5 +61,5 @@ export function renderComparison(runs: readonly RunFigures[], warnings: readonly
 }
 
 function estimate(of: Estimate | undefined, digits: number): string {
-  return of ? `${of.value.toFixed(digits)} ± ${of.error.toFixed(digits)}` : '–';
+  return of ? `${of.value.toFixed(digits)} ± ${of.standardError.toFixed(digits)}` : '–';
 }

@@ -17,6 +17,10 @@ export interface ReportData {
   readonly target?: TargetFigures;
   readonly quality?: QualityFigures;
   readonly tasks?: readonly TaskFigures[];
+  readonly longContext?: LongContextFigures;
+  readonly generation?: GenerationFigures;
+  /** Grids of activations and cached keys and values that the model ran with. */
+  readonly execution?: { readonly activations?: string; readonly kvCache?: string };
   /** One entry for each quantized weight, in the order of the model. */
   readonly layers?: readonly LayerError[];
   /** How far hidden states have drifted behind each block, `‖ĥ − h‖² / ‖h‖²`. */
@@ -68,8 +72,7 @@ export interface TradePoint {
 
 export interface Estimate {
   readonly value: number;
-  /** One standard error. */
-  readonly error: number;
+  readonly standardError: number;
 }
 
 /** Predictions on a held-out text. */
@@ -106,14 +109,51 @@ export interface ReliabilityFigures {
   readonly bins: readonly { readonly confidence: number; readonly accuracy: number; readonly count: number }[];
 }
 
-export interface TaskFigures {
-  readonly name: string;
-  readonly metric: string;
+/** A share of right answers with its 95 % interval. */
+export interface ScoreFigures {
   readonly value: number;
   readonly low: number;
   readonly high: number;
+}
+
+export interface TaskFigures extends ScoreFigures {
+  readonly name: string;
+  readonly metric: string;
   readonly items: number;
-  readonly base?: { readonly value: number; readonly low: number; readonly high: number };
+  readonly base?: ScoreFigures;
+  /** Items that the base had right and the quantized model has not, the reverse, and McNemar's exact p. */
+  readonly broken?: number;
+  readonly mended?: number;
+  readonly pValue?: number;
+  /** What guessing gives. */
+  readonly chance?: number;
+}
+
+/** Facts hidden in long texts. */
+export interface LongContextFigures {
+  /** Facts per length and depth. */
+  readonly trials: number;
+  readonly chance: number;
+  readonly quantized: LongContextSide;
+  readonly base?: LongContextSide;
+}
+
+export interface LongContextSide {
+  /** The right word is the most likely of the words. */
+  readonly ranked: ScoreFigures;
+  /** The model writes it greedily. */
+  readonly generated: ScoreFigures;
+  readonly cells: readonly { readonly length: number; readonly depth: number; readonly ranked: number; readonly generated: number }[];
+}
+
+/** How long greedy texts of both models stay the same. */
+export interface GenerationFigures {
+  readonly prompts: number;
+  readonly maxTokens: number;
+  /** Before the first difference, the median over prompts. */
+  readonly medianTokens: number;
+  /** Texts that are the same in their first `tokens` tokens. */
+  readonly identical: readonly ({ readonly tokens: number } & ScoreFigures)[];
 }
 
 export interface LayerError {
@@ -140,12 +180,25 @@ export interface ChannelMagnitudes {
   readonly channelsPerValue: number;
 }
 
-/** The values that flow into a layer, and where calibrators would clip them. */
+/** The values that flow into a layer, and where calibrators would clip them on one integer grid for all values. */
 export interface ValueRanges {
   readonly name: string;
+  /** The grid that the model rounds them to: `int8-tensor-static`, `float`. */
+  readonly grid?: string;
+  /** Ascending; bar i is from `edges[i]` to `edges[i + 1]`. */
   readonly edges: readonly number[];
   readonly counts: readonly number[];
-  readonly marks: readonly { readonly calibrator: string; readonly low: number; readonly high: number }[];
+  /** The model's own static range first, called `this model`, where it has one. */
+  readonly marks: readonly RangeMark[];
+}
+
+/** A range, and the shares of the energy Σ x² that become noise by clipping to it and by rounding within it. */
+export interface RangeMark {
+  readonly calibrator: string;
+  readonly low: number;
+  readonly high: number;
+  readonly clipping: number;
+  readonly rounding: number;
 }
 
 /** One run in a comparison. */

@@ -19,5 +19,7 @@ export { paretoFront, sizeQualityPlot } from './plots/size-quality.js';
 export { parseReport } from './read-report.js';
 export type { CalibrationStudy, StudyRun, StudySet } from './study/data.js';
 export { type SeedMean, type Sensitivity, type StudyCell, seedMean, sensitivities, studyCells, studyFindings } from './study/figures.js';
+export { relativePlots, sensitivityPlots } from './study/model-plots.js';
+export { samplePlots, setPlots } from './study/plots.js';
 export { renderStudy, STUDY_HEAD, studyRows } from './study/render-study.js';
 export { summarize } from './summary.js';

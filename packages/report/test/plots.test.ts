@@ -45,18 +45,18 @@ describe('plots', () => {
     expect(drawing.description).toContain('1 layers in 1 blocks. The largest error is 30.0 % in expert.1');
   });
 
-  it('the clipping histogram counts what each range leaves out', () => {
+  it('the clipping histogram says what each range loses by clipping and by rounding', () => {
     const drawing = clippingHistogram({
       name: 'x',
       edges: [0, 1, 2, 3, 4],
       counts: [10, 70, 10, 10],
       marks: [
-        { calibrator: 'minmax', low: 0, high: 4 },
-        { calibrator: 'mse', low: 1, high: 3 },
+        { calibrator: 'minmax', low: 0, high: 4, clipping: 0, rounding: 0.02 },
+        { calibrator: 'mse', low: 1, high: 3, clipping: 0.2, rounding: 0 },
       ],
     })!;
-    expect(drawing.description).toContain('minmax keeps 0.00 to 4.00 and clips 0.0 %');
-    expect(drawing.description).toContain('mse keeps 1.00 to 3.00 and clips 20.0 %');
+    expect(drawing.description).toContain('minmax keeps 0.00 to 4.00; 0.0 % of the energy is lost by clipping and 2.0 % by rounding');
+    expect(drawing.description).toContain('mse keeps 1.00 to 3.00; 20.0 % of the energy is lost by clipping and 0.0 % by rounding');
   });
 
   it('runs that another beats in size and divergence are not on the front', () => {
@@ -65,7 +65,7 @@ describe('plots', () => {
   });
 
   it('a run without loss, equal errors and a single layer are drawn too', () => {
-    const exact = { name: 'F32', bytes: 1, bitsPerWeight: 32, meanKl: { value: 0, error: 0 } };
+    const exact = { name: 'F32', bytes: 1, bitsPerWeight: 32, meanKl: { value: 0, standardError: 0 } };
     expect(sizeQualityPlot([exact])!.svg).not.toMatch(/NaN|Infinity/);
     expect(sizeQualityPlot([exact, ...data.runs!])!.svg).not.toMatch(/NaN|Infinity/);
     const layer = { ...data.layers![0], weightError: 0, outputError: 0 };

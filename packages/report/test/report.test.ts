@@ -97,9 +97,39 @@ describe('advice', () => {
     expect(findings({ ...bare, channels: [channel] })).toEqual([]);
   });
 
+  it('tells clipping from rounding where the model has static ranges, and names what fits', () => {
+    const [{ marks, ...range }] = sampleData().ranges!;
+    const own = (clipping: number, rounding: number) => ({
+      ...bare,
+      ranges: [{ ...range, grid: 'int8-tensor-static', marks: [{ ...marks[0], calibrator: 'this model', clipping, rounding }, ...marks] }],
+    });
+    const [clipped] = advise(own(0.05, 0.001));
+    expect(clipped.finding).toMatch(/^Clipping limits/);
+    expect(clipped.evidence).toContain('5.0 % of its energy is lost by clipping, 0.10 % by rounding');
+    expect(clipped.next).toMatchObject({ options: '--activation-calibrator mse', expectation: expect.stringContaining('loses 0.12 %') });
+    const [rounded] = advise(own(0.001, 0.05));
+    expect(rounded.finding).toMatch(/^Rounding limits/);
+    expect(rounded.next!.options).toBe('--method smoothquant --activations int8-token');
+    const smoothed = { ...own(0, 0.05), recipe: { transforms: ['smoothquant'], quantizer: 'rtn', scheme: 'int8-channel-sym' } };
+    expect(advise(smoothed)[0].next!.options).toBe('--activations int8-token');
+    expect(advise(own(0.0001, 0.0002))).toEqual([]);
+    expect(advise({ ...bare, ranges: sampleData().ranges! })).toEqual([]);
+  });
+
+  it.each([
+    [{ scheme: 'int2-g64-asym' }, '--bits 3 --group-size 64'],
+    [{ scheme: 'Q3_K_M' }, '--scheme Q4_K_M'],
+    [{ scheme: 'int8-channel-sym' }, "--activations none, or --keep-activations '*.down_proj.weight'"],
+  ])('a large loss with %j leads to %s', (recipe, options) => {
+    const { quality } = sampleData();
+    const lost = { ...quality!, divergence: { ...quality!.divergence!, mean: { value: 1.6, standardError: 0.01 } } };
+    const data = { ...bare, recipe, quality: lost, execution: { activations: 'int8-tensor-static' } };
+    expect(advise(data).find(({ finding }) => finding.startsWith('Much was lost'))!.next!.options).toBe(options);
+  });
+
   it('offers a smaller file when almost nothing was lost', () => {
     const quality = { ...sampleData().quality!, calibration: undefined as never };
-    const mean = { value: 0.0005, error: 0.00001 };
+    const mean = { value: 0.0005, standardError: 0.00001 };
     const lossless = {
       ...bare,
       size: { bytes: 8, bitsPerWeight: 8.5 },

@@ -54,14 +54,14 @@ export function sampleData(): ReportData {
     quality: {
       text: { name: 'held-out.txt', sha256: 'a'.repeat(64), tokens: 20000 },
       protocol: 'windowed-512',
-      perplexity: { value: 26.1, error: 0.4 },
-      basePerplexity: { value: 24.6, error: 0.4 },
+      perplexity: { value: 26.1, standardError: 0.4 },
+      basePerplexity: { value: 24.6, standardError: 0.4 },
       divergence: {
-        mean: { value: 0.0712, error: 0.002 },
+        mean: { value: 0.0712, standardError: 0.002 },
         median: 0.031,
         p99: 0.8,
         max: 4.2,
-        sameTop: { value: 0.881, error: 0.002 },
+        sameTop: { value: 0.881, standardError: 0.002 },
         histogram: {
           edges: klEdges,
           counts: klEdges.slice(1).map((edge) => Math.round(2000 * Math.exp(-((Math.log10(edge) + 1.6) ** 2)))),
@@ -78,19 +78,32 @@ export function sampleData(): ReportData {
     ranges: [
       {
         name: 'model.layers.0.mlp.down_proj.weight',
+        grid: 'float',
         edges,
         counts: edges.slice(1).map((edge) => Math.round(1e5 * Math.exp(-(edge ** 2) / 2)) + (edge > 7 ? 4 : 0)),
         marks: [
-          { calibrator: 'minmax', low: -7.9, high: 7.9 },
-          { calibrator: 'percentile', low: -3.1, high: 3.1 },
-          { calibrator: 'mse', low: -4, high: 4 },
+          { calibrator: 'minmax', low: -7.9, high: 7.9, clipping: 0, rounding: 0.0031 },
+          { calibrator: 'percentile', low: -3.1, high: 3.1, clipping: 0.004, rounding: 0.0005 },
+          { calibrator: 'mse', low: -4, high: 4, clipping: 0.0004, rounding: 0.0008 },
         ],
       },
     ],
+    longContext: {
+      trials: 8,
+      chance: 0.0625,
+      quantized: longContext(0.75),
+      base: longContext(0.875),
+    },
+    generation: { prompts: 32, maxTokens: 64, medianTokens: 9, identical: [{ tokens: 1, value: 0.9, low: 0.8, high: 0.97 }] },
     runs: [
-      { name: 'Q8_0', bytes: 4_500_000, bitsPerWeight: 8.5, meanKl: { value: 0.0004, error: 0.00001 } },
-      { name: 'int4-g128-asym', bytes: 2_600_000, bitsPerWeight: 4.96, meanKl: { value: 0.0712, error: 0.002 }, here: true },
-      { name: 'worse', bytes: 3_000_000, bitsPerWeight: 5.5, meanKl: { value: 0.2, error: 0.004 } },
+      { name: 'Q8_0', bytes: 4_500_000, bitsPerWeight: 8.5, meanKl: { value: 0.0004, standardError: 0.00001 } },
+      { name: 'int4-g128-asym', bytes: 2_600_000, bitsPerWeight: 4.96, meanKl: { value: 0.0712, standardError: 0.002 }, here: true },
+      { name: 'worse', bytes: 3_000_000, bitsPerWeight: 5.5, meanKl: { value: 0.2, standardError: 0.004 } },
     ],
   };
+}
+
+function longContext(share: number) {
+  const score = { value: share, low: share - 0.1, high: share + 0.1 };
+  return { ranked: score, generated: score, cells: [256, 512].map((length) => ({ length, depth: 0.5, ranked: share, generated: share })) };
 }

@@ -8,7 +8,7 @@ const run = (model: string, set: string, seed: number, kl: number, samples = 64)
   samples,
   seed,
   text: 'held-out',
-  meanKl: { value: kl, error: 0.001 },
+  meanKl: { value: kl, standardError: 0.001 },
   perplexity: 11,
   basePerplexity: 10,
 });
@@ -28,7 +28,7 @@ const study: CalibrationStudy = {
   seeds: [0, 1],
   versions: {},
   runs: [
-    { model: 'old', method: 'rtn', text: 'held-out', meanKl: { value: 0.3, error: 0.001 }, perplexity: 12, basePerplexity: 10 },
+    { model: 'old', method: 'rtn', text: 'held-out', meanKl: { value: 0.3, standardError: 0.001 }, perplexity: 12, basePerplexity: 10 },
     run('old', 'text', 0, 0.1),
     run('old', 'text', 1, 0.12),
     run('old', 'nonsense', 0, 0.3),
@@ -58,10 +58,15 @@ describe('figures of a study', () => {
     expect(old.worst.set).toBe('nonsense');
     expect(modern.overSets).toBeCloseTo(0.01 / Math.SQRT2 / 0.055, 6);
     expect(modern.overSeeds).toBe(0);
+    // Of each seed alone: 0.2 / √2 / 0.2 and 0.16 / √2 / 0.2.
+    expect(old.perSeed.mean).toBeCloseTo((1 + 0.8) / 2 / Math.SQRT2, 6);
+    expect(old.perSeed.halfWidth).toBeCloseTo((12.706 * (0.2 / Math.SQRT2 / Math.SQRT2)) / Math.SQRT2, 6);
   });
 
   it('says first which model is most sensitive', () => {
-    expect(studyFindings(study)[0]).toMatch(/^With gptq on held-out, old is most sensitive .* 63\.6 %, against 12\.9 % of modern\.$/);
+    expect(studyFindings(study)[0]).toMatch(
+      /^With gptq on held-out, the loss of old varies by .* over calibration sets, that of modern by 12\.9 %: /,
+    );
   });
 
   it('has a row for each method, set and size', () => {
@@ -75,9 +80,9 @@ describe('figures of a study', () => {
     ]);
   });
 
-  it('the page draws one plot for each model, and one for sizes', () => {
+  it('the page draws both models side by side, one plot for each model, and one for sizes', () => {
     const html = renderStudy(study);
-    expect(html.match(/<svg /g)?.length).toBe(4);
+    expect(html.match(/<svg /g)?.length).toBe(6);
     expect(html).not.toMatch(/NaN|undefined/);
   });
 });

@@ -46,7 +46,8 @@ function summary({ out, channels, factor, injections, seconds }: InjectionResult
   ].join('\n');
 }
 
-function factorOf(text: string): number {
+/** How much larger channels become. */
+export function factorOf(text: string): number {
   const value = Number(text);
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It must be a number above 0.');
   return value;

@@ -3,17 +3,16 @@ import path from 'node:path';
 import { makeReport } from '@calibrant/pipeline';
 import { advise, modelCard, renderHtml, summarize } from '@calibrant/report';
 import type { Command } from 'commander';
-import { addCommonOptions, collect, wholeNumber } from '../program.js';
+import { addCommonOptions, collect } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
+import { addEvaluationOptions, type EvaluationOptions, evaluationRequest } from './evaluation-options.js';
 import { readRuns } from './report-runs.js';
 
-interface ReportOptions extends CommonOptions {
+interface ReportOptions extends CommonOptions, EvaluationOptions {
   readonly base: string;
   readonly text: string;
   readonly out?: string;
   readonly with?: string[];
-  readonly windows?: number;
-  readonly windowSize?: number;
 }
 
 /** `calibrant report`: what quantization cost, as HTML, model card and JSON. */
@@ -25,19 +24,17 @@ export function addReport(program: Command): Command {
     .requiredOption('--base <model>', 'the full-precision model that it was made from')
     .requiredOption('--text <file>', 'a text to measure on that it was not calibrated on, UTF-8')
     .option('--out <folder>', 'where report.html, report.json and README.md go (default: the name of the model with -report)')
-    .option('--with <report>', 'another report to show beside it in the plot of size against quality; may be repeated', collect)
-    .option('--windows <n>', 'at most this many windows of the text', wholeNumber)
-    .option('--window-size <n>', 'tokens per window (default 512)', wholeNumber);
-  return addCommonOptions(command).action(async (model: string, options: ReportOptions) => {
+    .option('--with <report>', 'another report to show beside it in the plot of size against quality; may be repeated', collect);
+  return addCommonOptions(addEvaluationOptions(command)).action(async (model: string, options: ReportOptions) => {
     const others = await readRuns(options.with ?? []);
+    const request = evaluationRequest(options);
     const data = await withRun(options, ({ registry, backend, reporter, signal }) =>
       makeReport({
         model,
         base: options.base,
         text: options.text,
         others: others.map(({ run }) => run),
-        ...(options.windows === undefined ? {} : { maxWindows: options.windows }),
-        ...(options.windowSize === undefined ? {} : { windowSize: options.windowSize }),
+        ...request,
         registry,
         backend,
         onEvent: reporter.onEvent,

@@ -2,23 +2,30 @@ import path from 'node:path';
 import { type Backend, type Checkpoint, elementCount, type Registry, type RunOptions } from '@calibrant/core';
 import type { QualityFigures, ReportData, RunFigures } from '@calibrant/report';
 import { cutText } from '../evaluate/cut-text.js';
-import { evaluateModel } from '../evaluate/evaluate-model.js';
+import { type EvaluateOptions, evaluateModel } from '../evaluate/evaluate-model.js';
 import { type OpenedModel, withModels } from '../evaluate/open-models.js';
 import { readText } from '../evaluate/read-text.js';
+import { referenceKind } from '../open-model.js';
+import { referenceName } from '../reference-name.js';
 import { measureChannels } from './measure-channels.js';
 import { measureLayers } from './measure-layers.js';
+import { measureRanges } from './measure-ranges.js';
 import { qualityFigures } from './quality-figures.js';
 import { readProvenance } from './read-provenance.js';
+import { taskFigures } from './task-figures.js';
 
-export interface ReportOptions extends RunOptions {
+export interface ReportOptions
+  extends RunOptions,
+    Pick<
+      EvaluateOptions,
+      'protocol' | 'maxWindows' | 'windowSize' | 'execution' | 'tasks' | 'limit' | 'maxTokens' | 'needle' | 'drift' | 'seed'
+    > {
   /** The quantized model. */
   readonly model: string;
   /** The full-precision model that it was made from. */
   readonly base: string;
   /** Path of a UTF-8 text that neither was calibrated on. */
   readonly text: string;
-  readonly maxWindows?: number;
-  readonly windowSize?: number;
   /** Windows of the text on which layers are compared; 8 if absent. */
   readonly layerWindows?: number;
   /** Earlier runs to show in the plot of size against quality. */
@@ -41,14 +48,14 @@ const LAYER_WINDOWS = 8;
 export async function makeReport(options: ReportOptions): Promise<ReportData> {
   const evaluation = await evaluateModel(options);
   const quality = qualityFigures(evaluation);
-  return withModels([options.base, options.model], options, async (base, model) => {
+  return withModels([options.model, options.base], options, async (model, base) => {
     const layers = await compareLayers(options, base!, model!);
     const { provenance } = evaluation;
     const data: ReportData = {
       schema: 'calibrant-report/v1',
       model: {
         name: path.basename(options.model),
-        base: path.isAbsolute(options.base) || options.base.startsWith('.') ? path.basename(options.base) : options.base,
+        base: (await referenceKind(options.base)) === undefined ? options.base : referenceName(options.base),
         architecture: base!.transformer.description.name,
         parameters: parametersOf(base!.checkpoint),
         files: provenance.model.files.map((file) => ({ ...file, name: path.basename(file.name) })),
@@ -58,6 +65,8 @@ export async function makeReport(options: ReportOptions): Promise<ReportData> {
       versions: provenance.versions,
       ...(await readProvenance(options.model)),
       ...(quality ? { quality: withoutFolders(quality) } : {}),
+      ...(evaluation.execution ? { execution: evaluation.execution } : {}),
+      ...taskFigures(evaluation),
       ...layers,
     };
     return options.others && options.others.length > 0 ? { ...data, runs: [...options.others, hereOf(data)] } : data;
@@ -68,7 +77,7 @@ async function compareLayers(
   options: ReportOptions,
   base: OpenedModel,
   model: OpenedModel,
-): Promise<Pick<ReportData, 'layers' | 'drift' | 'channels'>> {
+): Promise<Pick<ReportData, 'layers' | 'drift' | 'channels' | 'ranges'>> {
   const { windows } = cutText(await readText(options.text), base.tokenizer, options);
   const sequences = windows.windows.slice(0, Math.min(options.layerWindows ?? LAYER_WINDOWS, options.maxWindows ?? Infinity));
   const { backend, onEvent, signal } = options;
@@ -79,7 +88,8 @@ async function compareLayers(
     ...(onEvent ? { onEvent } : {}),
     ...(signal ? { signal } : {}),
   };
-  return { ...(await measureLayers({ ...run, backend })), channels: await measureChannels(run) };
+  const layers = await measureLayers({ ...run, backend });
+  return { ...layers, channels: await measureChannels(run), ranges: await measureRanges({ ...run, registry: options.registry }) };
 }
 
 function sizes(model: Checkpoint, base: Checkpoint): ReportData['size'] {

@@ -7,19 +7,19 @@ export function qualityFigures({ perplexity, comparison, calibration, provenance
   return {
     text: { name: text.file, sha256: text.sha256, tokens: perplexity.tokens },
     protocol: perplexity.protocol,
-    perplexity: { value: perplexity.perplexity, error: perplexity.standardError },
+    perplexity: { value: perplexity.perplexity, standardError: perplexity.standardError },
     ...(comparison
       ? {
-          basePerplexity: { value: comparison.basePerplexity, error: comparison.baseFigures.standardError },
+          basePerplexity: { value: comparison.basePerplexity, standardError: comparison.baseFigures.standardError },
           divergence: {
-            mean: { value: comparison.meanKl, error: comparison.meanKlStandardError },
+            mean: { value: comparison.meanKl, standardError: comparison.meanKlStandardError },
             median: comparison.medianKl,
             ...percentile(comparison.klPercentiles, 0.9, 'p90'),
             ...percentile(comparison.klPercentiles, 0.95, 'p95'),
             p99: comparison.kl99,
             ...percentile(comparison.klPercentiles, 0.999, 'p999'),
             max: comparison.maxKl,
-            sameTop: { value: comparison.sameTop, error: comparison.sameTopStandardError },
+            sameTop: { value: comparison.sameTop, standardError: comparison.sameTopStandardError },
             histogram: comparison.klHistogram,
           },
         }

@@ -13,7 +13,7 @@ const NONSENSE_CHARACTERS = 1_200_000;
 
 /**
  * Makes what the sets of a study are calibrated on: `self`, a text file or folder as it is, `shuffled:FILE` (its words in random order: the right words, no sense),
- * and `nonsense` (random printable characters). Texts that are made go into `scratch`.
+ * `random` (tokens drawn evenly from the vocabulary), and `nonsense` (random printable characters). Texts that are made go into `scratch`.
  *
  * @throws CalibrantError `NOT_FOUND` for files that are not there, `INVALID_ARGUMENT` for two sets of one name.
  */
@@ -31,7 +31,7 @@ export async function prepareSets(names: readonly string[], scratch: string, see
 }
 
 async function prepareSet(name: string, made: string, seed: number): Promise<PreparedSet> {
-  if (name === 'self') return { name, kind: 'self', calibration: { source: 'self' } };
+  if (name === 'self' || name === 'random') return { name, kind: name, calibration: { source: name } };
   if (name === 'nonsense') {
     await writeFile(made, nonsense(seed));
     return { name, kind: 'nonsense', calibration: { source: 'file', path: made } };
@@ -59,7 +59,7 @@ async function expectThere(file: string) {
   return stat(file).catch(() => {
     throw new CalibrantError(
       'NOT_FOUND',
-      `There is no calibration set "${file}". Give a text file, a folder of texts, self, nonsense, or shuffled:FILE.`,
+      `There is no calibration set "${file}". Give a text file, a folder of texts, self, random, nonsense, or shuffled:FILE.`,
       { file, option: '--sets' },
     );
   });

@@ -3,9 +3,11 @@ import type { Advice, Rule } from './advice.js';
 import { concentratedError, worstRole } from './layer-rules.js';
 import { fewSamples, outlierChannels, withoutCalibration } from './method-rules.js';
 import { heavyTail, hiddenByPerplexity, lessSure, muchLost, roomToShrink } from './quality-rules.js';
+import { clippingOrRounding } from './range-rules.js';
 
 const RULES: readonly Rule[] = [
   muchLost,
+  clippingOrRounding,
   withoutCalibration,
   hiddenByPerplexity,
   concentratedError,

@@ -5,6 +5,9 @@ import { type Advice, recipeNames } from './advice.js';
 /** A tenth of the layers that holds this share of the error is worth more bits. */
 const CONCENTRATED = 0.35;
 
+/** Layers that lose less of their output's energy are not what limits a model. */
+const HARDLY_LOST = 0.001;
+
 /** Few layers that carry much of the error: keep them on a finer grid. */
 export function concentratedError({ layers = [] }: ReportData): Advice | undefined {
   if (layers.length < 10) return undefined;
@@ -12,7 +15,7 @@ export function concentratedError({ layers = [] }: ReportData): Advice | undefin
   const few = sorted.slice(0, Math.max(1, Math.round(layers.length / 10)));
   const total = sum(layers);
   const share = total > 0 ? sum(few) / total : 0;
-  if (share < CONCENTRATED) return undefined;
+  if (share < CONCENTRATED || errorOf(few[0]) < HARDLY_LOST) return undefined;
   return {
     finding: `A few layers limit quality: ${few.length} of ${layers.length} carry ${percent(share)} of all error.`,
     evidence: few
@@ -38,7 +41,7 @@ export function worstRole(data: ReportData): Advice | undefined {
   if (roles.size < 2) return undefined;
   const means = [...roles].map(([role, of]) => ({ role, mean: sum(of) / of.length, count: of.length })).sort((a, b) => b.mean - a.mean);
   const others = means.slice(1).reduce((total, { mean }) => total + mean, 0) / (means.length - 1);
-  if (others <= 0 || means[0].mean < 2 * others || means[0].count < 2) return undefined;
+  if (means[0].mean < HARDLY_LOST || means[0].mean < 2 * others || means[0].count < 2) return undefined;
   return {
     finding: `The ${means[0].role} layers lose most, in all blocks.`,
     evidence: `mean error ${percent(means[0].mean)} against ${percent(others)} of the other kinds`,

@@ -45,6 +45,7 @@ export function outlierChannels(data: ReportData): Advice | undefined {
   const hit = ratios.filter(({ ratio }) => ratio > OUTLIER_RATIO).sort((a, b) => b.ratio - a.ratio);
   if (hit.length === 0) return undefined;
   const { transforms } = recipeNames(data);
+  const rounded = data.execution?.activations !== undefined;
   return {
     finding: 'Some input channels are far larger than the rest: a scale that holds them leaves few codes for all others.',
     evidence: `${hit.length} of ${channels.length} layers; in ${hit[0].name} the largest channel is ${hit[0].ratio.toFixed(0)} times the median`,
@@ -54,10 +55,12 @@ export function outlierChannels(data: ReportData): Advice | undefined {
           next: {
             change: 'Move the difficulty from activations to weights before quantizing.',
             options: '--method smoothquant',
-            expectation: 'matters when activations are quantized (W8A8, W4A4); little for weights alone',
+            expectation: rounded
+              ? 'the SmoothQuant paper reports W8A8 of models with outliers close to full precision'
+              : 'matters once activations are quantized too (W8A8, W4A4); little for weights alone',
           },
         }),
-    weight: 0.55,
+    weight: rounded ? 0.85 : 0.25,
   };
 }
 

@@ -69,11 +69,32 @@ export function muchLost(data: ReportData): Advice | undefined {
   return {
     finding: 'Much was lost: this model predicts differently from its base.',
     evidence: `mean KL divergence ${kl.toPrecision(3)} nats at ${size.bitsPerWeight.toFixed(2)} bits per weight`,
+    ...remedy(data),
+    weight: 0.95,
+  };
+}
+
+/** The next finer grid of each width of GGUF types. */
+const FINER_BLOCKS: Readonly<Record<number, string>> = { 1: 'Q2_K', 2: 'Q3_K_M', 3: 'Q4_K_M', 4: 'Q5_K_M', 5: 'Q6_K' };
+
+/** With 8-bit weights it is not the weights: then activations are to blame where they are rounded. */
+function remedy(data: ReportData): Pick<Advice, 'next'> {
+  const { bits, blocks } = recipeNames(data);
+  if (bits !== undefined && bits > 5) {
+    if (data.execution?.activations === undefined) return {};
+    return {
+      next: {
+        change: 'Leave the activations in floating point, or the inputs of the layers that lose most: weights of 8 bits alone lose little.',
+        options: "--activations none, or --keep-activations '*.down_proj.weight'",
+        expectation: 'the loss falls to that of the weights; `calibrant eval --activations none` measures it without quantizing again',
+      },
+    };
+  }
+  return {
     next: {
       change: 'Use more bits or smaller groups; below 3 bits only training recovers what calibration cannot.',
-      options: recipeNames(data).blocks ? '--scheme Q5_K_M' : '--scheme int4-g64-asym',
+      options: blocks ? `--scheme ${FINER_BLOCKS[bits ?? 4]}` : `--bits ${(bits ?? 3) + 1} --group-size 64`,
       expectation: 'each further bit cuts the squared rounding error about four-fold',
     },
-    weight: 0.95,
   };
 }

@@ -1,4 +1,4 @@
-import type { Estimate, ReportData, TaskFigures } from '../data.js';
+import type { Estimate, ReportData } from '../data.js';
 import { percent } from '../plots/draw.js';
 import { megabytes } from '../summary.js';
 import { htmlTable } from './table.js';
@@ -20,7 +20,7 @@ export function qualityTable({ size, quality }: ReportData): string {
           '0',
           [divergence.median, divergence.p99, divergence.max].map((value) => value.toPrecision(3)).join(' / '),
         ],
-        ['same most likely token', '100 %', `${percent(divergence.sameTop.value)} ± ${percent(divergence.sameTop.error)}`],
+        ['same most likely token', '100 %', `${percent(divergence.sameTop.value)} ± ${percent(divergence.sameTop.standardError)}`],
       );
     if (calibration) {
       const of = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(4));
@@ -39,16 +39,6 @@ export function qualityTable({ size, quality }: ReportData): string {
   );
 }
 
-export function tasksTable(tasks: readonly TaskFigures[]): string {
-  const interval = ({ value, low, high }: { value: number; low: number; high: number }) =>
-    `${percent(value)} (${percent(low)} – ${percent(high)})`;
-  return htmlTable(
-    'Score with its 95 % interval',
-    ['task', 'metric', 'items', 'full precision', 'quantized'],
-    tasks.map((task) => [task.name, task.metric, String(task.items), task.base ? interval(task.base) : '–', interval(task)]),
-  );
-}
-
-function estimate({ value, error }: Estimate, digits: number): string {
-  return `${value.toFixed(digits)} ± ${error.toFixed(digits)}`;
+function estimate({ value, standardError }: Estimate, digits: number): string {
+  return `${value.toFixed(digits)} ± ${standardError.toFixed(digits)}`;
 }

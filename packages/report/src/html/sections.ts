@@ -9,9 +9,10 @@ import { reliabilityDiagram } from '../plots/reliability-diagram.js';
 import { sizeQualityPlot } from '../plots/size-quality.js';
 import { megabytes } from '../summary.js';
 import { escapeHtml } from './escape.js';
-import { qualityTable, tasksTable } from './quality-tables.js';
+import { qualityTable } from './quality-tables.js';
 import { htmlTable } from './table.js';
 import { targetTable } from './target-table.js';
+import { generationTable, longContextTable, tasksTable } from './task-tables.js';
 
 export interface Section {
   readonly heading: string;
@@ -30,6 +31,8 @@ export function sections(data: ReportData): Section[] {
     divergence(data),
     reliability(data),
     tasks(data),
+    longContext(data),
+    generation(data),
     provenance(data),
   ].filter((section): section is Section => section !== undefined && section.html !== '');
 }
@@ -98,7 +101,25 @@ function channels({ channels = [] }: ReportData): Section | undefined {
 
 function ranges({ ranges = [] }: ReportData): Section | undefined {
   if (ranges.length === 0) return undefined;
-  return { heading: 'Clipping', html: ranges.map((range) => figure(clippingHistogram(range))).join('') };
+  const head = ['range', 'from', 'to', 'lost by clipping', 'lost by rounding'];
+  const table = ({ name, marks }: (typeof ranges)[number]) =>
+    htmlTable(
+      `Input of ${name}: share of the energy that becomes noise`,
+      head,
+      marks.map(({ calibrator, low, high, clipping, rounding }) => [
+        calibrator,
+        low.toPrecision(3),
+        high.toPrecision(3),
+        percent(clipping),
+        percent(rounding),
+      ]),
+    );
+  const used = ranges.some(({ marks }) => marks[0]?.calibrator === 'this model');
+  const how = `The inputs that lose most when one ${ranges[0].grid?.startsWith('int') ? 'integer' : '8-bit integer'} grid holds all their values, and the ranges that calibrators choose for it. ${used ? '“this model” is the range that it was quantized with.' : 'The model itself was not rounded so: this is what static activations would cost.'}`;
+  return {
+    heading: 'Clipping and rounding of activations',
+    html: `<p>${escapeHtml(how)}</p>${ranges.map((range) => figure(clippingHistogram(range)) + table(range)).join('')}`,
+  };
 }
 
 function divergence({ quality }: ReportData): Section | undefined {
@@ -122,7 +143,15 @@ function tasks({ tasks = [] }: ReportData): Section | undefined {
   return tasks.length === 0 ? undefined : { heading: 'Tasks', html: tasksTable(tasks) };
 }
 
-function provenance({ model, recipe, calibration, quality, versions, made }: ReportData): Section {
+function longContext({ longContext }: ReportData): Section | undefined {
+  return longContext && { heading: 'Facts in long texts', html: longContextTable(longContext) };
+}
+
+function generation({ generation }: ReportData): Section | undefined {
+  return generation && { heading: 'Greedy texts', html: generationTable(generation) };
+}
+
+function provenance({ model, execution, recipe, calibration, quality, versions, made }: ReportData): Section {
   const facts = [
     ['base model', model.base ?? 'unknown'],
     ['architecture', model.architecture ?? 'unknown'],
@@ -130,6 +159,8 @@ function provenance({ model, recipe, calibration, quality, versions, made }: Rep
     ...(calibration
       ? [['calibration set', `${calibration.source}: ${calibration.sequences} sequences, ${calibration.tokens} tokens`]]
       : []),
+    ...(execution?.activations ? [['activations', execution.activations]] : []),
+    ...(execution?.kvCache ? [['keys and values', execution.kvCache]] : []),
     ...(quality
       ? [
           [

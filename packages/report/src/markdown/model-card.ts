@@ -28,11 +28,11 @@ export function modelCard(data: ReportData): string {
   if (quality) {
     const { perplexity, basePerplexity, divergence, calibration: confidence } = quality;
     table.push(
-      `| perplexity | ${basePerplexity?.value.toFixed(4) ?? ''} | ${perplexity.value.toFixed(4)} ± ${perplexity.error.toFixed(4)} |`,
+      `| perplexity | ${basePerplexity?.value.toFixed(4) ?? ''} | ${perplexity.value.toFixed(4)} ± ${perplexity.standardError.toFixed(4)} |`,
     );
     if (divergence)
       table.push(
-        `| mean KL divergence (nats) | 0 | ${divergence.mean.value.toFixed(6)} ± ${divergence.mean.error.toFixed(6)} |`,
+        `| mean KL divergence (nats) | 0 | ${divergence.mean.value.toFixed(6)} ± ${divergence.mean.standardError.toFixed(6)} |`,
         `| same most likely token | 100 % | ${percent(divergence.sameTop.value)} |`,
       );
     if (confidence)

@@ -7,19 +7,16 @@ export function clippingHistogram({ name, edges, counts, marks }: ValueRanges): 
   const total = counts.reduce((sum, count) => sum + count, 0);
   if (total === 0) return undefined;
   const bars = counts.map((count, i) => ({ from: edges[i], to: edges[i + 1], count })).filter(({ count }) => count > 0);
-  const kept = ({ low, high }: { low: number; high: number }) =>
-    counts.reduce((sum, count, i) => sum + ((edges[i] + edges[i + 1]) / 2 >= low && (edges[i] + edges[i + 1]) / 2 <= high ? count : 0), 0) /
-    total;
-  const rows = marks.map((mark) => ({ ...mark, clipped: 1 - kept(mark) }));
+  const rows = marks;
   return draw(
     {
       title: `Values that flow into ${name}, and where calibrators clip them`,
-      description: `${total} values. ${rows.map(({ calibrator, low, high, clipped }) => `${calibrator} keeps ${low.toPrecision(3)} to ${high.toPrecision(3)} and clips ${percent(clipped)}`).join('. ')}.`,
+      description: `${total} values. ${rows.map(({ calibrator, low, high, clipping, rounding }) => `${calibrator} keeps ${low.toPrecision(3)} to ${high.toPrecision(3)}; ${percent(clipping)} of the energy is lost by clipping and ${percent(rounding)} by rounding`).join('. ')}.`,
     },
     {
       height: 220 + 22 * rows.length,
       marginTop: 24 + 22 * rows.length,
-      marginRight: 90,
+      marginRight: 110,
       x: { label: 'value →' },
       y: { type: 'log', label: '↑ values (log scale)', tickFormat: '~s', domain: [0.5, Math.max(...counts) * 1.5] },
       marks: [

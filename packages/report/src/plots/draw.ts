@@ -49,5 +49,6 @@ function labelled(document: Document, tag: string, id: string, text: string): El
 /** `12.3 %`, `0.45 %` */
 export function percent(share: number): string {
   const value = 100 * share;
+  if (value > 0 && value < 0.0001) return '< 0.0001 %';
   return `${value >= 10 || value === 0 ? value.toFixed(1) : value.toPrecision(2)} %`;
 }

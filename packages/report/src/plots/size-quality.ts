@@ -8,7 +8,9 @@ import { type Drawing, draw } from './draw.js';
  */
 export function sizeQualityPlot(runs: readonly RunFigures[]): Drawing | undefined {
   const points = runs
-    .flatMap((run) => (run.meanKl === undefined ? [] : [{ ...run, kl: run.meanKl.value, error: run.meanKl.error, size: run.bytes / 1e6 }]))
+    .flatMap((run) =>
+      run.meanKl === undefined ? [] : [{ ...run, kl: run.meanKl.value, error: run.meanKl.standardError, size: run.bytes / 1e6 }],
+    )
     .sort((a, b) => a.size - b.size || a.kl - b.kl);
   if (points.length === 0) return undefined;
   // A run that loses nothing at all has no place on a logarithmic axis: it stands at its lower end.

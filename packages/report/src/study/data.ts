@@ -7,7 +7,11 @@ import type { Estimate } from '../data.js';
 export interface CalibrationStudy {
   readonly schema: 'calibrant-calibration-study/v1';
   readonly models: readonly string[];
+  /** Of each model there is also a twin that computes the same with so many channels so much larger, called `<model> with outliers`. */
+  readonly outlierTwin?: { readonly channels: number; readonly factor: number };
   readonly methods: readonly string[];
+  /** The recipe of each method, without its calibration set. */
+  readonly recipes?: Readonly<Record<string, unknown>>;
   readonly sets: readonly StudySet[];
   readonly texts: readonly string[];
   readonly scheme: string;
@@ -15,6 +19,8 @@ export interface CalibrationStudy {
   readonly samples: readonly number[];
   /** Tokens per sequence. */
   readonly length: number;
+  /** Windows of each text at most; all if absent. */
+  readonly windows?: number;
   readonly seeds: readonly number[];
   readonly runs: readonly StudyRun[];
   readonly versions: Readonly<Record<string, string>>;
@@ -39,4 +45,7 @@ export interface StudyRun {
   readonly perplexity: number;
   readonly basePerplexity: number;
   readonly calibrationTokens?: number;
+  /** Quantizing and measuring, by the clock, and by all threads together. */
+  readonly seconds?: number;
+  readonly cpuSeconds?: number;
 }

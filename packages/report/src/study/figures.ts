@@ -32,6 +32,8 @@ export interface Sensitivity {
   readonly overSets: number;
   /** The same of the seeds within a set (pooled), 0 with one seed: what of `overSets` is chance. */
   readonly overSeeds: number;
+  /** `overSets` of each seed alone: its mean and interval over seeds. */
+  readonly perSeed: SeedMean;
 }
 
 /** Two-sided 95 % points of Student's t for 1 to 10 degrees of freedom. */
@@ -76,8 +78,11 @@ export function sensitivities(study: CalibrationStudy): Sensitivity[] {
       samples,
       best: { set: sorted[0].set, kl: sorted[0].kl },
       worst: { set: sorted.at(-1)?.set as string, kl: sorted.at(-1)?.kl as number },
-      overSets: sets.length > 1 && mean > 0 ? deviation(sets.map(({ kl }) => kl)) / mean : 0,
+      overSets: relativeDeviation(sets.map(({ kl }) => kl)),
       overSeeds: mean > 0 ? Math.sqrt(average(sets.map(({ variance }) => variance))) / mean : 0,
+      perSeed: seedMean(
+        [...groupBy(of, ({ seed }) => String(seed)).values()].map((ofSeed) => relativeDeviation(ofSeed.map(({ meanKl }) => meanKl.value))),
+      ),
     };
   });
 }
@@ -88,16 +93,32 @@ export function studyFindings(study: CalibrationStudy): string[] {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const perMethod = all.map(
     ({ model, method, text, best, worst, overSets, overSeeds }) =>
-      `${method} on ${model} (${text}): the mean KL divergence is ${best.kl.toPrecision(3)} with ${best.set} and ${worst.kl.toPrecision(3)} with ${worst.set}; it varies by ${percent(overSets)} over sets${study.seeds.length > 1 ? ` and by ${percent(overSeeds)} over seeds` : ''}.`,
+      `${method} on ${model} (${text}): the mean KL divergence is ${best.kl.toPrecision(3)} with ${best.set} and ${worst.kl.toPrecision(3)} with ${worst.set}, ${(worst.kl - best.kl).toPrecision(2)} nats more; it varies by ${percent(overSets)} over sets${study.seeds.length > 1 ? ` and by ${percent(overSeeds)} over seeds` : ''}.`,
   );
   const order = [...groupBy(all, ({ method, text }) => JSON.stringify([method, text])).values()].flatMap((of) => {
     if (of.length < 2) return [];
-    const [most, ...rest] = [...of].sort((a, b) => b.overSets - a.overSets);
+    const [most, ...rest] = [...of].sort((a, b) => b.perSeed.mean - a.perSeed.mean);
+    const amount = ({ mean, halfWidth }: SeedMean) =>
+      halfWidth > 0 ? `${(100 * mean).toFixed(1)} ± ${percent(halfWidth)}` : percent(mean);
+    const others = rest.map(({ model, perSeed }) => `that of ${model} by ${amount(perSeed)}`).join(', ');
     return [
-      `With ${most.method} on ${most.text}, ${most.model} is most sensitive to its calibration set: ${percent(most.overSets)}, against ${rest.map(({ model, overSets }) => `${percent(overSets)} of ${model}`).join(', ')}.`,
+      `With ${most.method} on ${most.text}, the loss of ${most.model} varies by ${amount(most.perSeed)} over calibration sets, ${others}: ${verdict(most.perSeed, rest[0].perSeed)}.`,
     ];
   });
   return [...order, ...perMethod];
+}
+
+/** Whether the larger of two sensitivities is so beyond chance: their intervals as independent. */
+function verdict(more: SeedMean, less: SeedMean): string {
+  if (more.seeds < 2) return 'with one seed it is not known whether that is more than chance';
+  const within = more.mean - less.mean <= Math.hypot(more.halfWidth, less.halfWidth);
+  return within ? 'the difference is within the spread of the seeds' : 'more than the seeds explain';
+}
+
+/** Standard deviation over the mean; 0 for one value. */
+function relativeDeviation(values: readonly number[]): number {
+  const mean = average(values);
+  return values.length > 1 && mean > 0 ? deviation(values) / mean : 0;
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {

@@ -1,0 +1,57 @@
+import type { GenerationFigures, LongContextFigures, LongContextSide, ScoreFigures, TaskFigures } from '../data.js';
+import { percent } from '../plots/draw.js';
+import { htmlTable } from './table.js';
+
+/** Scores of both models, and whether the difference is more than chance. */
+export function tasksTable(tasks: readonly TaskFigures[]): string {
+  const guessing = tasks.flatMap(({ name, chance }) => (chance === undefined ? [] : [`${name} ${percent(chance)}`]));
+  return htmlTable(
+    `Score with its 95 % interval; broken: right before, wrong now; p by McNemar’s test.${guessing.length > 0 ? ` Guessing gives: ${guessing.join(', ')}.` : ''}`,
+    ['task', 'by', 'items', 'full precision', 'quantized', 'broken / mended', 'p'],
+    tasks.map((task) => [
+      task.name,
+      task.metric,
+      String(task.items),
+      task.base ? interval(task.base) : '–',
+      interval(task),
+      task.broken === undefined ? '–' : `${task.broken} / ${task.mended}`,
+      task.pValue === undefined ? '–' : task.pValue.toPrecision(2),
+    ]),
+  );
+}
+
+/** Shares of facts found, by depth and length. */
+export function longContextTable({ trials, chance, quantized, base }: LongContextFigures): string {
+  const { cells } = quantized;
+  const lengths = [...new Set(cells.map(({ length }) => length))];
+  const depths = [...new Set(cells.map(({ depth }) => depth))];
+  const found = (side: LongContextSide | undefined, length: number, depth: number) => {
+    const cell = side?.cells.find((each) => each.length === length && each.depth === depth);
+    return cell ? percent(cell.ranked) : '–';
+  };
+  const rows = depths.map((depth) => [
+    percent(depth),
+    ...lengths.map((length) =>
+      base ? `${found(base, length, depth)} → ${found(quantized, length, depth)}` : found(quantized, length, depth),
+    ),
+  ]);
+  const all = (side: LongContextSide) => `ranked first ${interval(side.ranked)}, written greedily ${interval(side.generated)}`;
+  return `${htmlTable(
+    `The right word ranked first, by depth and length of the text; ${trials} facts per cell${base ? ', full precision → quantized' : ''}; guessing gives ${percent(chance)}`,
+    ['depth', ...lengths.map((length) => `${length} tokens`)],
+    rows,
+  )}<p>In all: ${base ? `full precision ${all(base)}; quantized ` : ''}${all(quantized)}.</p>`;
+}
+
+/** How long greedy texts stay the same. */
+export function generationTable({ prompts, maxTokens, medianTokens, identical }: GenerationFigures): string {
+  return htmlTable(
+    `Greedy texts of both models behind ${prompts} prompts, ${maxTokens} tokens; half of them part within ${medianTokens} tokens`,
+    ['first tokens', 'identical texts'],
+    identical.map((share) => [String(share.tokens), interval(share)]),
+  );
+}
+
+function interval({ value, low, high }: ScoreFigures): string {
+  return `${percent(value)} (${percent(low)} – ${percent(high)})`;
+}
