@@ -33,7 +33,7 @@ export async function measureRanges({ quantized, sequences, registry, ...run }: 
   const calibrators = registry.list('calibrator').map(({ name }) => bindCalibrator(registry, { name, options: {} }));
   const seen = new Set<ValueStatistics>();
   const all: ValueRanges[] = [];
-  for (const [name, statistics] of await collectInputs(quantized, sequences, run)) {
+  for (const [name, statistics] of (await collectInputs(quantized, sequences, run)).inputs) {
     // Layers that read one value share its statistics.
     if (seen.has(statistics) || statistics.tokens === 0) continue;
     seen.add(statistics);
