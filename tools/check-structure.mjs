@@ -10,6 +10,7 @@ const MAY_IMPORT = {
   'backend-cpu': ['core', 'kernels'],
   'backend-webgpu': ['core', 'kernels'],
   'awq-format': ['core', 'checkpoint'],
+  'bitsandbytes-format': ['core', 'checkpoint'],
   'compressed-tensors': ['core', 'checkpoint'],
   'gptq-format': ['core', 'checkpoint'],
   'plugin-kit': ['core'],

@@ -1,6 +1,7 @@
 import { awq } from '@calibrant/awq';
 import { awqFormat } from '@calibrant/awq-format';
 import { cpuBackend } from '@calibrant/backend-cpu';
+import { bitsandbytesFormat, bitsandbytesSchemes } from '@calibrant/bitsandbytes-format';
 import { calibrators } from '@calibrant/calibrators';
 import { compressedTensors } from '@calibrant/compressed-tensors';
 import type { Plugin } from '@calibrant/core';
@@ -25,6 +26,8 @@ export async function officialPlugins(): Promise<Plugin[]> {
     gptqFormat(),
     awqFormat(),
     compressedTensors(),
+    ...bitsandbytesSchemes(),
+    bitsandbytesFormat(),
     cpuBackend(),
     ...(await optionalPlugins()),
   ];

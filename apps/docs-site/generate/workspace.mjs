@@ -17,7 +17,7 @@ export const root = path.resolve(site, '../..');
 const GROUPS = [
   { title: 'Run it', names: ['cli', 'pipeline', 'eval', 'outliers'] },
   { title: 'Methods', names: ['rtn', 'gptq', 'smoothquant', 'awq'] },
-  { title: 'Formats', names: ['gguf-format', 'gptq-format', 'awq-format', 'compressed-tensors'] },
+  { title: 'Formats', names: ['gguf-format', 'gptq-format', 'awq-format', 'compressed-tensors', 'bitsandbytes-format'] },
   { title: 'Models and data', names: ['checkpoint', 'transformer', 'calibrators'] },
   { title: 'Backends', names: ['backend-cpu', 'backend-webgpu', 'kernels'] },
   { title: 'Contracts and plug-ins', names: ['core', 'plugin-kit'] },

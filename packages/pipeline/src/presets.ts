@@ -87,6 +87,18 @@ export const PRESETS: readonly Preset[] = [
     servers: SERVERS,
     recipe: { quantizer: 'rtn', scheme: 'int8-channel-sym', format: 'compressed-tensors' },
   },
+  {
+    name: 'bnb-nf4',
+    purpose: 'NF4 of bitsandbytes with double quantization: the codes that QLoRA trains on, made without a GPU',
+    servers: 'transformers, vLLM',
+    recipe: { quantizer: 'rtn', scheme: 'nf4-dq', format: 'bitsandbytes' },
+  },
+  {
+    name: 'llm-int8',
+    purpose: '8-bit weights of bitsandbytes, outlier inputs in 16 bits',
+    servers: 'transformers, vLLM',
+    recipe: { quantizer: 'rtn', scheme: 'llm-int8', format: 'bitsandbytes' },
+  },
 ];
 
 /** @throws CalibrantError `UNKNOWN_NAME` with the nearest known name */

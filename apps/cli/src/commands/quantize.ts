@@ -36,7 +36,7 @@ export function addQuantize(program: Command): Command {
     .option('--bits <n>', '2 to 8, with --group-size instead of --scheme', wholeNumber)
     .option('--group-size <n>', 'weights per scale; channel or tensor for one scale per row or tensor')
     .option('--symmetric', 'no zero points (always with --format gptq)')
-    .addOption(new Option('--format <name>', 'gguf, gptq, awq, or compressed-tensors (also called safetensors)'))
+    .addOption(new Option('--format <name>', 'gguf, gptq, awq, bitsandbytes, or compressed-tensors (also called safetensors)'))
     .option(
       '--calibration <source>',
       'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .parquet), or a data set of the Hub (org/name[@revision][:split])',

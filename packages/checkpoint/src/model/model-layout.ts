@@ -24,5 +24,12 @@ export interface ModelLayout {
   readonly maxShardBytes: number;
   writeActivation?(of: ActivationOf, grid: ActivationGrid, to: PartWriter): Promise<void>;
   /** `quantization_config` of config.json once all is written, and other JSON files; undefined for a plain model. */
-  describe(): { readonly quantization: Record<string, unknown>; readonly files?: Readonly<Record<string, unknown>> } | undefined;
+  describe():
+    | {
+        readonly quantization: Record<string, unknown>;
+        /** Keys of `quantization` whose numbers get a decimal point even where they are whole: readers in Python may insist on the type. */
+        readonly floats?: readonly string[];
+        readonly files?: Readonly<Record<string, unknown>>;
+      }
+    | undefined;
 }

@@ -31,7 +31,8 @@ export async function writeSideFiles(
   await copySideFiles(checkpoint, folder);
   const { quantization_config: _, ...kept } = checkpoint.config;
   const config = withFloatType(kept, plan);
-  await folder.writeText('config.json', json(described ? { ...config, quantization_config: described.quantization } : config));
+  const text = json(described ? { ...config, quantization_config: described.quantization } : config);
+  await folder.writeText('config.json', (described?.floats ?? []).reduce(withDecimalPoint, text));
   for (const [name, content] of Object.entries(described?.files ?? {})) await folder.writeText(name, json(content));
   await folder.writeText('calibrant.json', json({ recipe }));
 }
@@ -45,6 +46,10 @@ function withFloatType(config: Record<string, unknown>, plan: readonly PlannedTe
     if (scheme.kind === 'float') counts.set(scheme.dtype, (counts.get(scheme.dtype) ?? 0) + elementCount(shape));
   const [most] = [...counts].sort(([, a], [, b]) => b - a);
   return most ? { ...config, ['dtype' in config ? 'dtype' : 'torch_dtype']: FLOAT_NAMES[most[0]] } : config;
+}
+
+function withDecimalPoint(text: string, key: string): string {
+  return text.replace(new RegExp(`("${key}": -?\\d+)(?=[,\\n])`), '$1.0');
 }
 
 function json(value: unknown): string {

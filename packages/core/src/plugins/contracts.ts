@@ -103,6 +103,8 @@ export interface ModelFacts {
 
 /** A grid, or a rule that gives each tensor its grid (a mixture such as Q4_K_M). */
 export interface Scheme<Options = unknown> extends PluginBase<'scheme', Options> {
+  /** Options that a name stands for which is made of the scheme's own and them, such as `nf4-g128`; undefined for all other names. */
+  optionsOfName?(name: string): Partial<Options> | undefined;
   /**
    * The grid of each tensor that the output will hold, by the name that the format gave it.
    * `undefined` leaves a tensor to the format (its float type).

@@ -105,9 +105,9 @@ async function exactScheme(
     const accepted = format.exact ? true : format.accepts(first.scheme);
     return accepted === true ? `the format ${format.name} has no place for ${label}` : accepted;
   }
-  if (scheme.kind === 'block' && coded.some(({ scaleDtype }) => scaleDtype !== 'f16'))
+  if (scheme.kind === 'block' && first.scheme.kind === 'affine' && coded.some(({ scaleDtype }) => scaleDtype !== 'f16'))
     for (const name of sources)
-      if (!(await halfScales(checkpoint, name))) return `${scheme.type} has 16-bit scales, which would round those of ${name}`;
+      if (!(await halfScales(checkpoint, name))) return `${scheme.type} has 16-bit scales, which would round those of the source`;
   return scheme;
 }
 

@@ -21,10 +21,14 @@ export async function repack(checkpoint: Checkpoint, planned: PlannedTensor, wri
   const rows = planned.shape.slice(0, -1).reduce((product, size) => product * size, 1) / sources.length;
   for (const [index, name] of sources.entries()) {
     const coded = await checkpoint.readCoded?.(name);
+    const { scheme } = planned;
+    if (coded?.kind === 'block' && scheme.kind === 'block' && coded.scheme.decode.name === scheme.decode.name) {
+      await writer.write(planned, { rowStart: index * rows, value: { ...coded, scheme } });
+      continue;
+    }
     if (!coded || coded.kind === 'float' || coded.kind === 'block')
       throw new CalibrantError('NOT_FOUND', `${checkpoint.name} gives no codes for ${name}.`, { tensor: name });
-    const value: QuantizedTensor =
-      planned.scheme.kind === 'block' ? await intoBlocks(coded as AffineTensor, planned, planned.scheme, backend) : coded;
+    const value: QuantizedTensor = scheme.kind === 'block' ? await intoBlocks(coded as AffineTensor, planned, scheme, backend) : coded;
     await writer.write(planned, { rowStart: index * rows, value });
   }
 }

@@ -1,7 +1,7 @@
 import { CalibrantError, type PlannedTensor } from '@calibrant/core';
 
 /**
- * Refuses integer grids for linear layers that the checkpoint stores as `[in, out]` (GPT-2's Conv1D) where the format does not turn them:
+ * Refuses grids for linear layers that the checkpoint stores as `[in, out]` (GPT-2's Conv1D) where the format does not turn them:
  * groups would run along the outputs, and no reader of the format expects that.
  */
 export function checkOrientation(
@@ -10,12 +10,12 @@ export function checkOrientation(
 ): void {
   const turned = new Set(stored.filter(({ transposed }) => transposed).map(({ name }) => name));
   const misfit = plan.find(
-    ({ scheme, source, transposed }) => scheme.kind === 'affine' && !transposed && source !== undefined && turned.has(source),
+    ({ scheme, source, transposed }) => scheme.kind !== 'float' && !transposed && source !== undefined && turned.has(source),
   );
   if (!misfit) return;
   throw new CalibrantError(
     'UNSUPPORTED',
-    `The checkpoint stores ${misfit.source} as [in, out], which this format keeps, so an integer grid has no place for its scales. Use --format gguf for this architecture.`,
+    `The checkpoint stores ${misfit.source} as [in, out], which this format keeps, so that groups would run along its outputs. Use --format gguf for this architecture.`,
     { tensor: misfit.source as string, option: 'recipe.format' },
   );
 }

@@ -7,6 +7,7 @@ import {
   parseMinifloatScheme,
   parseOptions,
   type Registry,
+  type Scheme,
   type TensorScheme,
 } from '@calibrant/core';
 
@@ -32,8 +33,8 @@ export function assignScheme(
 ): Assignment {
   const grid = parseAffineScheme(scheme.name) ?? parseMinifloatScheme(scheme.name);
   if (grid) return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? grid : undefined]));
-  const plugin = registry.find('scheme', scheme.name);
-  if (!plugin) {
+  const found = findScheme(scheme, registry);
+  if (!found) {
     const known = registry.list('scheme').map(({ name }) => name);
     const close = nearest(scheme.name, known);
     throw new CalibrantError(
@@ -42,7 +43,23 @@ export function assignScheme(
       { option: 'recipe.scheme' },
     );
   }
-  const given =
-    plain && plugin.options.safeParse({ ...scheme.options, pure: true }).success ? { ...scheme.options, pure: true } : scheme.options;
+  const { plugin, options } = found;
+  const given = plain && plugin.options.safeParse({ ...options, pure: true }).success ? { ...options, pure: true } : options;
   return plugin.assign(outputs, facts, parseOptions(plugin.options, given, 'recipe.scheme.options'));
+}
+
+type Named = Parameters<typeof assignScheme>[0];
+
+/** The scheme of a name, or of one that also says its options (`nf4-g128`); options that are given on top of these count. */
+function findScheme(
+  { name, options }: Named,
+  registry: Registry,
+): { readonly plugin: Scheme; readonly options: Named['options'] } | undefined {
+  const plugin = registry.find('scheme', name);
+  if (plugin) return { plugin, options };
+  for (const each of registry.list('scheme')) {
+    const named = each.optionsOfName?.(name);
+    if (named) return { plugin: each, options: { ...(named as Named['options']), ...options } };
+  }
+  return undefined;
 }
