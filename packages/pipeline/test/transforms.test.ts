@@ -90,6 +90,14 @@ describe('a transform that scales channels leaves the function as it is', () => 
   });
 });
 
+/** Reads the bytes of tensors of a safetensors file by their names. */
+async function bytesByName(file: string): Promise<(name: string) => Uint8Array> {
+  const bytes = await readFile(file);
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString('utf8', 8, start));
+  return (name) => bytes.subarray(...(header[name].data_offsets as [number, number]).map((at) => at + start));
+}
+
 describe('transforms in a recipe', () => {
   it('write the norms that they changed, and keep the quality at 8 bits, in safetensors and in GGUF', async () => {
     const safetensors = await run({ ...INT8, transforms: [SMOOTH] }, 'smooth');
@@ -108,6 +116,19 @@ describe('transforms in a recipe', () => {
     ]);
     const saved = JSON.parse(await readFile(scratch.path('smooth/calibrant.json'), 'utf8'));
     expect(saved.transforms[0].places[0].facts.alpha).toBe(0.5);
+  });
+
+  it('and without any, GPTQ on full-precision blocks quantizes the last one as if it were the only one', async () => {
+    const recipe: RecipeInput = { ...INT8, quantizer: 'gptq', scheme: 'int4-g64-asym' };
+    const bytesOf = async (out: string, more: RecipeInput) => {
+      const { files } = await run({ ...recipe, ...more }, out);
+      const written = await bytesByName(files[0]);
+      return written('model.layers.3.mlp.up_proj.weight_packed');
+    };
+    const keep = [0, 1, 2].map((block) => `model.layers.${block}.*`);
+    const alone = await bytesOf('alone', { keep });
+    expect(await bytesOf('full', { propagate: 'full' })).toEqual(alone);
+    expect(await bytesOf('quantized', {})).not.toEqual(alone);
   });
 
   it('come before a calibrated quantizer, on quantized or on full-precision blocks', async () => {

@@ -7,6 +7,7 @@ import {
   type ImportanceMatrix,
   type PlannedTensor,
   type Recipe,
+  type Tensor,
   type TensorScheme,
   type TransformFacts,
 } from '@calibrant/core';
@@ -110,6 +111,10 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       const changed = changedWeights(weightsOf(blocks[index]), before, weights);
       const checkpoint = overlayCheckpoint(transformer.checkpoint, await storedValues(transformer, changed));
       full = fullStates && { weights: new Map(weights), hidden: fullStates, allTokens: calibrateAllExperts(input.options.common) };
+      const advance = index < blocks.length - 1 || head !== undefined;
+      const quantizesHere = block.stages.some(({ linears }) => linears.some(({ name }) => targets.has(name)));
+      const wantsOutputs = propagate === 'full' && advance && quantizesHere && !transformed.outputs;
+      const outputs = hidden && wantsOutputs ? await outputsOf(block, weights, hidden, signal) : transformed.outputs;
       if (hidden)
         await quantizeBlock(input, block, weights, hidden, full, (name, layerFacts) => {
           layers.set(name, layerFacts);
@@ -125,11 +130,10 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
       if (wantsRanges && served) await saveGrids(block, statisticsOfBlock(served, index));
       if (!hidden) continue;
       const ranges = wantsRanges ? createRangeCollector(backend, block) : undefined;
-      const advance = index < blocks.length - 1 || head !== undefined;
       if (full && advance) await observe(block, full.weights, full.hidden, undefined, true, signal);
-      if (transformed.outputs) {
+      if (outputs) {
         if (ranges) await observe(block, weights, hidden, ranges, false, signal);
-        hidden.replace(transformed.outputs);
+        hidden.replace(outputs);
       } else if (advance || ranges) {
         if (propagate === 'quantized') await roundWeights(block, weights, grids.schemes, input, full);
         await observe(block, weights, hidden, ranges, advance, signal);
@@ -201,6 +205,20 @@ async function observe(
     block.release(new Map([['output', output]]));
     return undefined;
   }, signal);
+}
+
+/** What a block gives under its weights as they are, in host memory; the states stay where they are. */
+async function outputsOf(
+  block: TransformerBlock,
+  weights: ReadonlyMap<string, BufferHandle>,
+  hidden: HiddenStates,
+  signal: AbortSignal | undefined,
+): Promise<Tensor[]> {
+  const before = [...hidden.states];
+  await observe(block, weights, hidden, undefined, true, signal);
+  const outputs = [...hidden.states];
+  hidden.replace(before);
+  return outputs;
 }
 
 function changedWeights(
