@@ -75,6 +75,8 @@ describe('calibrant calibrate', () => {
       calibration: { sequences: 12, tokens: 768 },
       recipe: { statistics: at('stats.safetensors') },
     });
+    const said = await runCli([...args, '--activations', 'int8-tensor-static', '--out', at('said'), '--activation-calibrator', 'mse']);
+    expect(said.stdout).toMatch(/Servers run it with inputs on int8-tensor-static: 28 static scales by mse, on 12 sequences\./);
     const both = await runCli([...args, '--samples', '8', '--out', at('both')]);
     expect([both.code, both.stderr]).toEqual([2, expect.stringMatching(/leave out --samples, or give it to calibrant calibrate/)]);
   });

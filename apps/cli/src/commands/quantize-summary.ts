@@ -11,8 +11,20 @@ export function summary(result: QuantizeResult): string {
   return [
     `Wrote ${saved} in ${formatDuration(seconds * 1000)}: ${formatCount(quantized)} of ${formatCount(tensors.length)} tensors quantized.`,
     ...files.map((file) => `  ${file}`),
+    ...executionLines(result),
     ...targetLines(result),
   ].join('\n');
+}
+
+/** How the output asks to be run, and where its static scales come from. */
+function executionLines({ execution, recipe, calibration }: QuantizeResult): string[] {
+  if (!execution) return [];
+  const { activations, kvCache, scales = {} } = execution;
+  const grids = [...(activations ? [`inputs on ${activations}`] : []), ...(kvCache ? [`cached keys and values on ${kvCache}`] : [])];
+  const found = Object.keys(scales).length;
+  const by = recipe.activationCalibrator?.name ?? 'percentile (integers) or minmax (floats)';
+  const how = `: ${formatCount(found)} static scales by ${by}, on ${formatCount(calibration?.sequences ?? 0)} sequences`;
+  return [`Servers run it with ${grids.join(' and ')}${found > 0 ? how : ''}.`];
 }
 
 /** How many tensors of each type, with their bytes. */
