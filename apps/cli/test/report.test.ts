@@ -58,6 +58,8 @@ describe('calibrant report', () => {
     expect(data.longContext).toMatchObject({ trials: 1, base: { cells: expect.any(Array) } });
     expect(data.generation).toMatchObject({ prompts: 2, maxTokens: 4 });
     expect(data.ranges).toHaveLength(3);
+    // A report is passed on: the calibration text is named without its folder.
+    expect(data.recipe.calibration.path).toBe(path.basename(evaluationTextPath));
     const [own, ...others] = data.ranges[0].marks;
     expect(own.calibrator).toBe('this model');
     expect(others.map(({ calibrator }: { calibrator: string }) => calibrator)).toEqual(
@@ -67,7 +69,7 @@ describe('calibrant report', () => {
     const html = await readFile(at('w8a8-report/report.html'), 'utf8');
     for (const heading of ['Tasks', 'Facts in long texts', 'Greedy texts', 'Clipping and rounding of activations'])
       expect(html).toContain(`<h2>${heading}</h2>`);
-  }, 60_000);
+  }, 180_000);
 
   it('refuses what is no report by its name', async () => {
     await writeFile(at('other.json'), '{"schema":"something"}');

@@ -22,6 +22,7 @@ const guide: DefaultTheme.SidebarItem[] = [
       { text: 'How it works', link: '/guide/how-it-works' },
       { text: 'Size and quality', link: '/guide/results' },
       { text: 'Outliers', link: '/guide/outliers' },
+      { text: 'Calibration sets', link: '/guide/calibration-sets' },
       { text: 'Measure what was lost', link: '/guide/evaluate' },
     ],
   },

@@ -6,6 +6,7 @@ import { generatePackagePages } from './package-pages.mjs';
 import { readQuickstartResults } from './quickstart-results.mjs';
 import { generateReference } from './reference.mjs';
 import { generateResultsPages } from './results-pages.mjs';
+import { generateStudyPages } from './study-pages.mjs';
 import { site } from './workspace.mjs';
 
 try {
@@ -15,6 +16,7 @@ try {
   mkdirSync(path.join(site, 'generated'), { recursive: true });
   const { officialPlugins, ...format } = await import('@calibrant/cli');
   generateResultsPages(results, format);
+  generateStudyPages(path.join(site, 'data/calibration-study.json'));
   generateReference(await officialPlugins());
   const pages = await generatePackagePages();
   console.log(`${pages} package pages, the reference and the results, in ${((Date.now() - started) / 1000).toFixed(1)} s`);

@@ -8,7 +8,7 @@ import ts from 'typescript';
 const site = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 describe('examples in the guide', () => {
-  it.each(['guide/start.md', 'reference/recipe.md'])('are valid recipes: %s', (page) => {
+  it.each(['guide/start.md', 'guide/calibration-sets.md', 'reference/recipe.md'])('are valid recipes: %s', (page) => {
     const recipes = blocks(page, 'json');
     expect(recipes.length).toBeGreaterThan(0);
     for (const recipe of recipes) expect(parseRecipe(JSON.parse(recipe)).version).toBe('v1');

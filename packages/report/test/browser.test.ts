@@ -73,10 +73,11 @@ if (!installed) process.stderr.write('left out: packages/report/test/browser.tes
     await page.context().close();
   });
 
-  it('no row of a table is squeezed into a column of letters', async () => {
-    const { page } = await open(renderHtml(sampleData()), { viewport: { width: 1000, height: 800 } });
-    const heights = await page.locator('tr').evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().height));
-    expect(Math.max(...heights)).toBeLessThan(90);
+  it.each([1000, 360])('no row of a table is squeezed into a column of letters in a window of %d pixels', async (width) => {
+    const { page } = await open(renderHtml(sampleData()), { viewport: { width, height: 800 } });
+    const heights = await page.locator('table:not(.facts) tr').evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().height));
+    // The longest name of a layer takes some lines beside its figures.
+    expect(Math.max(...heights)).toBeLessThan(width > 500 ? 90 : 150);
     await page.context().close();
   });
 

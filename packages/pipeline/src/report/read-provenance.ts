@@ -20,8 +20,25 @@ export async function readProvenance(model: string): Promise<SavedProvenance> {
     const saved = JSON.parse(await readFile(path.join(folder, PROVENANCE_FILE), 'utf8'));
     if (saved?.madeBy !== 'calibrant') return {};
     const { recipe, calibration, target } = saved;
-    return { ...(recipe ? { recipe } : {}), ...(calibration ? { calibration } : {}), ...(target ? { target } : {}) };
+    return {
+      ...(recipe ? { recipe: withoutFolders(recipe) } : {}),
+      ...(calibration ? { calibration } : {}),
+      ...(target ? { target } : {}),
+    };
   } catch {
     return {};
   }
+}
+
+/** A report is passed on: the texts and files that a recipe names, without the folders of the machine that used them. Names of Hub data sets stay. */
+export function withoutFolders(recipe: unknown): unknown {
+  if (Array.isArray(recipe)) return recipe.map(withoutFolders);
+  if (typeof recipe !== 'object' || recipe === null) return recipe;
+  const { source } = recipe as { readonly source?: unknown };
+  return Object.fromEntries(
+    Object.entries(recipe).map(([key, value]) => {
+      const local = key === 'file' || key === 'statistics' || (key === 'path' && source !== 'hub');
+      return [key, local && typeof value === 'string' ? path.basename(path.resolve(value)) : withoutFolders(value)];
+    }),
+  );
 }

@@ -6,7 +6,7 @@ import { type Advice, recipeNames } from './advice.js';
 const CONCENTRATED = 0.35;
 
 /** Layers that lose less of their output's energy are not what limits a model. */
-const HARDLY_LOST = 0.001;
+const HARDLY_LOST = 0.005;
 
 /** Few layers that carry much of the error: keep them on a finer grid. */
 export function concentratedError({ layers = [] }: ReportData): Advice | undefined {
