@@ -1,6 +1,7 @@
 // Calibrant's GPTQ beside the original algorithm (gptq_reference.py) on the same model, calibration tokens and settings: perplexity on one text, by one evaluator.
 // Build first, and make a Python environment with requirements.txt (README.md). Options: --model FOLDER, --calibration FILE, --text FILE, --samples N (64), --length N (512),
-// --windows N (32), --seeds N (1: calibration sets, over which ratios are averaged), --threads N (2), --python PATH (python3), --settings LIST (all).
+// --windows N (32), --seeds N (1: calibration sets), --repeats N (1: dampings of 0.01 · (1 + 0.001 k), which change nothing but how rounding noise falls), --threads N (2),
+// --python PATH (python3), --settings LIST (all). Ratios are averaged over seeds and repeats.
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     samples: { type: 'string', default: '64' },
     length: { type: 'string', default: '512' },
     windows: { type: 'string', default: '32' },
+    repeats: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1' },
     threads: { type: 'string', default: '2' },
     python: { type: 'string', default: 'python3' },
@@ -52,19 +54,19 @@ async function perplexity(model) {
 }
 
 /** Both programs' perplexities for each setting, calibrated on the sequences that a seed draws. */
-async function run(seed) {
+async function run(seed, damp) {
   const calibration = { source: 'file', path: values.calibration, samples: Number(values.samples), length: Number(values.length), seed };
   const checkpoint = await openModelFolder(values.model);
   const set = await calibrationSet(calibration, { tokenizer: await openTokenizer(checkpoint) });
   await checkpoint.close();
   await writeFile(at('ids.json'), JSON.stringify(set.sequences.map((ids) => [...ids])));
-  const jobs = SETTINGS.map((setting, i) => ({ ...setting, ids: at('ids.json'), out: at(`original-${i}`) }));
+  const jobs = SETTINGS.map((setting, i) => ({ ...setting, damp, ids: at('ids.json'), out: at(`original-${i}`) }));
   await writeFile(at('jobs.json'), JSON.stringify(jobs));
   execFileSync(values.python, [script, values.model, at('jobs.json'), '--threads', values.threads], { stdio: 'ignore' });
   const pairs = [];
   for (const [i, { bits, symmetric, actOrder }] of SETTINGS.entries()) {
     const recipe = {
-      quantizer: { name: 'gptq', options: { actOrder: actOrder ? 'full' : 'none' } },
+      quantizer: { name: 'gptq', options: { actOrder: actOrder ? 'full' : 'none', dampPercent: damp } },
       scheme: `int${bits}-g128-${symmetric ? 'sym' : 'asym'}`,
       format: { name: 'compressed-tensors', options: { scaleDtype: 'f32' } },
       calibration,
@@ -86,7 +88,8 @@ const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
 try {
   console.log(`${values.samples} sequences of ${values.length}; full precision: perplexity ${(await perplexity(values.model)).toFixed(4)}`);
   const runs = [];
-  for (let seed = 0; seed < Number(values.seeds); seed++) runs.push(await run(seed));
+  for (let seed = 0; seed < Number(values.seeds); seed++)
+    for (let k = 0; k < Number(values.repeats); k++) runs.push(await run(seed, 0.01 * (1 + 0.001 * k)));
   console.log('| groups of 128 | original | Calibrant | ratio | standard error |\n| --- | --- | --- | --- | --- |');
   for (const [i, { name }] of SETTINGS.entries()) {
     const ratios = runs.map((pairs) => pairs[i][1] / pairs[i][0]);

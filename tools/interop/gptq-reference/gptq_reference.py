@@ -125,9 +125,8 @@ def quantize(folder, out, sequences, bits, group_size, symmetric, act_order, dam
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
-    parser.add_argument("jobs", help="JSON: a list of {ids, out, bits, symmetric, actOrder}, ids a JSON file of token sequences")
+    parser.add_argument("jobs", help="JSON: a list of {ids, out, bits, symmetric, actOrder, damp}, ids a JSON file of token sequences")
     parser.add_argument("--group-size", type=int, default=128)
-    parser.add_argument("--damp", type=float, default=0.01)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -136,7 +135,7 @@ def main():
     for job in jobs:
         with open(job["ids"]) as file:
             sequences = json.load(file)
-        quantize(args.model, job["out"], sequences, job["bits"], args.group_size, job["symmetric"], job["actOrder"], args.damp)
+        quantize(args.model, job["out"], sequences, job["bits"], args.group_size, job["symmetric"], job["actOrder"], job["damp"])
         print(job["out"], flush=True)
 
 
