@@ -34,9 +34,15 @@ describe('calibrant report', () => {
   });
 
   it('shows earlier runs in the plot of size against quality; compare puts them in a table and a page', async () => {
+    // As a run for a target size leaves it.
+    const saved = JSON.parse(await readFile(at('Q8_0/calibrant.json'), 'utf8'));
+    const points = [3, 4, 5].map((size) => ({ bytes: size * 1e6, bitsPerWeight: 1.9 * size, loss: 4 ** -size }));
+    const target = { ...points[1], budgetBytes: 4.2e6, bound: 0.0039, frontier: points };
+    await writeFile(at('Q8_0/calibrant.json'), JSON.stringify({ ...saved, target }));
     const { code } = await runCli(['report', at('Q8_0'), ...measured, '--out', at('Q8_0-report'), '--with', at('Q4_0-report')]);
     expect(code).toBe(0);
     expect(await readFile(at('Q8_0-report/report.html'), 'utf8')).toContain('Size against mean KL divergence');
+    expect(await readFile(at('Q8_0-report/report.html'), 'utf8')).toMatch(/\(Pareto front\).*3\.00 MB.*4\.00 MB.*this model.*5\.00 MB/s);
     const compared = await runCli(['compare', at('Q8_0-report'), at('Q4_0-report/report.json'), '--out', at('compare.html')]);
     expect(compared.code).toBe(0);
     expect(compared.stdout.split('\n').filter((line) => /^ ?Q\d_0 /.test(line))).toHaveLength(2);
