@@ -16,7 +16,7 @@ export function runOf({ model, size, quality }: ReportData, name = model.name): 
   };
 }
 
-/** What keeps runs from being compared: other texts or protocols. Sentences for a person. */
+/** What keeps runs from being compared: other base models, texts or protocols. Sentences for a person. */
 export function comparisonWarnings(reports: readonly ReportData[]): string[] {
   const measured = reports.filter(({ quality }) => quality);
   const differ = (of: (quality: NonNullable<ReportData['quality']>) => string | undefined) =>
@@ -24,6 +24,9 @@ export function comparisonWarnings(reports: readonly ReportData[]): string[] {
   return [
     ...(measured.length < reports.length
       ? [`${reports.length - measured.length} of ${reports.length} runs have no measured quality.`]
+      : []),
+    ...(new Set(reports.flatMap(({ model }) => model.base ?? [])).size > 1
+      ? ['The runs have different base models: each divergence is from its own.']
       : []),
     ...(differ(({ text }) => text.sha256 ?? text.name)
       ? ['The runs were measured on different texts: their figures cannot be compared.']

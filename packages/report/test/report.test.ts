@@ -180,6 +180,8 @@ describe('comparison', () => {
     const data = sampleData();
     const other = { ...data, quality: { ...data.quality!, protocol: 'strided', text: { name: 'b', tokens: 1 } } };
     expect(comparisonWarnings([data, data])).toEqual([]);
+    const elsewhere = { ...data, model: { ...data.model, base: 'org/other' } };
+    expect(comparisonWarnings([data, elsewhere])).toEqual(['The runs have different base models: each divergence is from its own.']);
     expect(comparisonWarnings([data, other, bare]).join(' ')).toMatch(
       /no measured quality[\s\S]*different texts[\s\S]*different protocols/,
     );
