@@ -44,30 +44,26 @@ const calibration = {
   seed: 0,
 };
 let runs = 0;
-const settings = {
-  text: path.basename(values.text),
-  ...(maxWindows ? { windows: maxWindows } : {}),
-  calibration: {
-    text: path.basename(values.calibration),
-    samples: calibration.samples,
-    length: calibration.length,
-  },
-};
+const settings = { text: path.basename(values.text), ...(maxWindows ? { windows: maxWindows } : {}) };
+const calibratedOn = { text: path.basename(values.calibration), samples: calibration.samples, length: calibration.length };
 
 try {
   const models = await prepare();
-  const earlier = resultsOf(values.out);
-  const groups = GROUPS.map(({ title, runs }) => ({
-    title,
-    rows: runs.map(({ name, recipe }) => ({
+  const earlier = groupsOf(values.out);
+  const groups = GROUPS.map(({ title, runs }) => {
+    const before = earlier.find((group) => group.title === title);
+    if (!runs.some((run) => isWanted(title, run))) return before ?? { title, calibration: calibratedOn, rows: [] };
+    const known = before && isDeepStrictEqual(before.calibration, calibratedOn) ? before.rows : [];
+    const rows = runs.map(({ name, recipe }) => ({
       name,
       recipe,
-      results: earlier.find((row) => isDeepStrictEqual(row.recipe, recipe))?.results ?? [],
-    })),
-  }));
+      results: known.find((row) => isDeepStrictEqual(row.recipe, recipe))?.results ?? [],
+    }));
+    return { title, calibration: calibratedOn, rows };
+  });
   const open = groups.flatMap(({ title, rows }) =>
     rows.flatMap((row) => {
-      if (values.only && !`${title} ${row.name}`.includes(values.only)) return [];
+      if (!isWanted(title, row)) return [];
       const missing = models.filter(({ name }) => !row.results.some(({ model }) => model === name));
       return missing.map((model) => () => complete(row, model, groups, models));
     }),
@@ -161,12 +157,15 @@ function logits(name) {
   return path.join(scratch, `${name}.logits`);
 }
 
-/** Rows that were measured before with the same settings. */
-function resultsOf(file) {
+function isWanted(title, { name }) {
+  return values.only === undefined || `${title} ${name}`.includes(values.only);
+}
+
+/** Groups that were measured before on the same text. */
+function groupsOf(file) {
   if (!existsSync(file)) return [];
-  const { text, windows, calibration: used, groups } = JSON.parse(readFileSync(file, 'utf8'));
-  const before = { text, ...(windows ? { windows } : {}), calibration: used };
-  return isDeepStrictEqual(before, settings) ? groups.flatMap(({ rows }) => rows) : [];
+  const { text, windows, groups } = JSON.parse(readFileSync(file, 'utf8'));
+  return isDeepStrictEqual({ text, ...(windows ? { windows } : {}) }, settings) ? groups : [];
 }
 
 function save(groups, models) {

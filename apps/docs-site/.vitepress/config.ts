@@ -21,6 +21,7 @@ const guide: DefaultTheme.SidebarItem[] = [
       { text: 'The five-minute start', link: '/guide/start' },
       { text: 'How it works', link: '/guide/how-it-works' },
       { text: 'Size and quality', link: '/guide/results' },
+      { text: 'Methods compared', link: '/guide/methods' },
       { text: 'Outliers', link: '/guide/outliers' },
       { text: 'Calibration sets', link: '/guide/calibration-sets' },
       { text: 'Measure what was lost', link: '/guide/evaluate' },

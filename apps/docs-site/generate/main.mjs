@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { generatePackagePages } from './package-pages.mjs';
+import { generateQualityTables } from './quality-tables.mjs';
 import { readQuickstartResults } from './quickstart-results.mjs';
 import { generateReference } from './reference.mjs';
 import { generateResultsPages } from './results-pages.mjs';
@@ -17,6 +18,7 @@ try {
   const { officialPlugins, ...format } = await import('@calibrant/cli');
   generateResultsPages(results, format);
   generateStudyPages(path.join(site, 'data/calibration-study.json'));
+  generateQualityTables();
   generateReference(await officialPlugins());
   const pages = await generatePackagePages();
   console.log(`${pages} package pages, the reference and the results, in ${((Date.now() - started) / 1000).toFixed(1)} s`);

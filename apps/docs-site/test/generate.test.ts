@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
+import { qualityTables } from '../generate/quality-tables.mjs';
 import { readQuickstartResults } from '../generate/quickstart-results.mjs';
 import { rewriteLinks } from '../generate/readme-links.mjs';
 import { schemaTable } from '../generate/schema-table.mjs';
@@ -68,5 +69,26 @@ describe('the table of a schema', () => {
       '| `inner` | object, see below | – |  |',
       '| `inner.steps` | whole number, ≥ 1 | `4` |  |',
     ]);
+  });
+});
+
+describe('tables of methods', () => {
+  const result = { model: 'm', bitsPerWeight: 4.25, perplexity: 20.5, meanKl: 0.0625, klStandardError: 0.001, sameTop: 0.9 };
+  const measured = (results: readonly unknown[]) => ({
+    text: 'held-out.txt',
+    bases: [{ model: 'm', perplexity: 20, scoredTokens: 4096, protocol: 'windowed-512' }],
+    groups: [{ title: 'Weights', calibration: { text: 'c.txt', samples: 64, length: 512 }, rows: [{ name: 'W4A16 RTN', results }] }],
+  });
+
+  it('have a row for each run, below that of full precision', () => {
+    const tables = qualityTables(measured([result]));
+    expect(tables).toContain('| full precision | 16 or 32 | 0 | 20.000 |\n| W4A16 RTN | 4.25 | 0.0625 ± 0.0010 | 20.500 |');
+    expect(tables).toContain('64 sequences of 512 tokens of `c.txt`');
+    expect(tables).toContain('4,096 scored tokens of `held-out.txt`');
+  });
+
+  it('are refused where a figure is missing or impossible', () => {
+    expect(() => qualityTables(measured([{ ...result, meanKl: -1 }]))).toThrow();
+    expect(() => qualityTables(measured([{ ...result, perplexity: undefined }]))).toThrow();
   });
 });
