@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type ModelFacts, type OutputTensor, type Tensor, tensor } from '@calibrant/core';
-import { BLOCK_TYPES, type BlockType, blockType, readGguf } from '@calibrant/gguf-format';
+import { BLOCK_TYPES, type BlockType, blockType, ggufSchemes, readGguf } from '@calibrant/gguf-format';
 import { runWasm } from '@calibrant/plugin-kit';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { assignTypes, type TypeChoices } from '../src/schemes/assign-types.js';
@@ -188,5 +188,24 @@ describe('the types of a mixture', () => {
     ['F32', 'F32', 'F32'],
   ])('%s becomes %s for rows of 96 and %s for rows of 100', (type, smaller, smallest) => {
     expect([typeForRow(type, 256), typeForRow(type, 96), typeForRow(type, 100)]).toEqual([type, smaller, smallest]);
+  });
+});
+
+describe('types that do not fit the rows', () => {
+  const warnings = (columns: number): string[] => {
+    const tensors = shapeTensors({ architecture: 'llama', layers: 1, heads: 4, keyHeads: 4, columns, inner: 256 });
+    const heard: string[] = [];
+    const q4 = ggufSchemes().find(({ name }) => name === 'Q4_K_S')!;
+    q4.assign(tensors, facts(MODELS['four experts'], tensors, false), q4.options.parse({}), (text) => heard.push(text));
+    return heard;
+  };
+
+  it('are said, with how many there are and what takes their place', () => {
+    expect(warnings(96)).toEqual([
+      expect.stringMatching(
+        /^\d+ of \d+ tensors have rows .* such as \S+ \(96 columns\) Q[58]_0 instead of Q[46]_K\. --no-fallback refuses them\.$/,
+      ),
+    ]);
+    expect(warnings(256)).toEqual([]);
   });
 });

@@ -147,7 +147,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const importance = await openImportance(recipe, format, formatOptions, bare, transformer, options);
     const facts: ModelFacts = importance ? { ...modelFacts, importance: importance.covered } : modelFacts;
     const input: FormatInput = { ...bare, facts };
-    const bySchemes = await makePlan(recipe, format, formatOptions, input, registry);
+    const bySchemes = await makePlan(recipe, format, formatOptions, input, registry, options);
     checkOrientation(bySchemes, transformer.linears());
     if (importance) importance.check(bySchemes);
     else checkCoverage(bySchemes, undefined, recipe.scheme.name);

@@ -107,9 +107,14 @@ export interface Scheme<Options = unknown> extends PluginBase<'scheme', Options>
   optionsOfName?(name: string): Partial<Options> | undefined;
   /**
    * The grid of each tensor that the output will hold, by the name that the format gave it.
-   * `undefined` leaves a tensor to the format (its float type).
+   * `undefined` leaves a tensor to the format (its float type). `warn` hears what a person should know of the choice.
    */
-  assign(tensors: readonly OutputTensor[], facts: ModelFacts, options: Options): ReadonlyMap<string, TensorScheme | undefined>;
+  assign(
+    tensors: readonly OutputTensor[],
+    facts: ModelFacts,
+    options: Options,
+    warn?: (text: string) => void,
+  ): ReadonlyMap<string, TensorScheme | undefined>;
 }
 
 /**

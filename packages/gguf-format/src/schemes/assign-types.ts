@@ -17,6 +17,13 @@ export interface TypeChoices {
   readonly tensorTypes?: Readonly<Record<string, BlockTypeName>> | undefined;
 }
 
+/** A type that does not fit a tensor's rows, and the one in its place. */
+export interface Fallback {
+  readonly tensor: OutputTensor;
+  readonly wanted: TypeName;
+  readonly taken: TypeName;
+}
+
 /**
  * The type of each quantized tensor by llama-quantize's rules. The counters run over the tensors in llama-quantize's order, so the given order is
  * irrelevant; a tensor whose type was chosen by hand does not advance them.
@@ -28,6 +35,7 @@ export function assignTypes(
   facts: ModelFacts,
   mixture: Mixture,
   choices: TypeChoices,
+  onFallback?: (fallback: Fallback) => void,
 ): Map<string, TypeName> {
   const ordered = [...tensors].sort((a, b) => compareTensorNames(a.name, b.name));
   const typeByRules = mixtureRules(mixture, modelShape(ordered, facts), {
@@ -45,7 +53,9 @@ export function assignTypes(
       (role === 'embedding' ? choices.tokenEmbeddingType : role === 'output' ? choices.outputTensorType : undefined) ??
       patterns.find(([pattern]) => matches(pattern, tensor))?.[1] ??
       (choices.pure ? mixture.base : typeByRules(tensor, role));
-    types.set(tensor.name, fitting(chosen, tensor, choices.noFallback === true));
+    const taken = fitting(chosen, tensor, choices.noFallback === true);
+    if (taken !== chosen) onFallback?.({ tensor, wanted: chosen, taken });
+    types.set(tensor.name, taken);
   }
   return types;
 }

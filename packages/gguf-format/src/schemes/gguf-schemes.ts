@@ -1,7 +1,7 @@
 import { defineScheme, type Scheme } from '@calibrant/core';
 import { z } from 'zod';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
-import { assignTypes, type TypeChoices } from './assign-types.js';
+import { assignTypes, type Fallback, type TypeChoices } from './assign-types.js';
 import type { Mixture } from './mixture.js';
 import { MIXTURES } from './mixtures.js';
 import { needsImportance } from './needs-importance.js';
@@ -38,8 +38,10 @@ function scheme<Options extends TypeChoices>(mixture: Mixture, options: z.ZodTyp
     name,
     meta: { description, source: SOURCE, package: '@calibrant/gguf-format' },
     options,
-    assign(tensors, facts, chosen) {
-      const types = assignTypes(tensors, facts, mixture, { ...chosen, ...always });
+    assign(tensors, facts, chosen, warn) {
+      const fallbacks: Fallback[] = [];
+      const types = assignTypes(tensors, facts, mixture, { ...chosen, ...always }, (fallback) => fallbacks.push(fallback));
+      if (fallbacks.length > 0) warn?.(fallbackWarning(fallbacks, types.size));
       return new Map(
         tensors.map((tensor) => {
           const type = types.get(tensor.name);
@@ -51,6 +53,12 @@ function scheme<Options extends TypeChoices>(mixture: Mixture, options: z.ZodTyp
       );
     },
   });
+}
+
+function fallbackWarning([first, ...others]: readonly Fallback[], tensors: number): string {
+  const { tensor, wanted, taken } = first;
+  const columns = tensor.shape.at(-1);
+  return `${others.length + 1} of ${tensors} tensors have rows that the blocks of their type do not divide, and take another type, such as ${tensor.name} (${columns} columns) ${taken} instead of ${wanted}. --no-fallback refuses them.`;
 }
 
 /** One type for all matrices. */

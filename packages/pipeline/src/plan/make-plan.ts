@@ -7,6 +7,7 @@ import {
   type PlannedTensor,
   type Recipe,
   type Registry,
+  type RunOptions,
   type TensorScheme,
 } from '@calibrant/core';
 import { checkGroupSizes } from './check-group-sizes.js';
@@ -24,10 +25,12 @@ export async function makePlan(
   formatOptions: unknown,
   input: FormatInput,
   registry: Registry,
+  { onEvent }: RunOptions = {},
 ): Promise<PlannedTensor[]> {
   const { facts } = input;
   const outputs = await format.outputs(input, formatOptions);
-  const assigned = new Map(assignScheme(recipe.scheme, outputs, facts, registry));
+  const warn = (warning: string) => onEvent?.({ warning, item: 'scheme' });
+  const assigned = new Map(assignScheme(recipe.scheme, outputs, facts, registry, false, warn));
   for (const [pattern, { scheme: name }] of Object.entries(recipe.overrides)) {
     const matched = matching(outputs, pattern, 'overrides');
     if (name === undefined) continue;

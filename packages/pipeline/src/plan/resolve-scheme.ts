@@ -30,6 +30,7 @@ export function assignScheme(
   facts: ModelFacts,
   registry: Registry,
   plain = false,
+  warn?: (text: string) => void,
 ): Assignment {
   const grid = parseAffineScheme(scheme.name) ?? parseMinifloatScheme(scheme.name);
   if (grid) return new Map(outputs.map((output) => [output.name, output.source && facts.linears.has(output.source) ? grid : undefined]));
@@ -45,7 +46,7 @@ export function assignScheme(
   }
   const { plugin, options } = found;
   const given = plain && plugin.options.safeParse({ ...options, pure: true }).success ? { ...options, pure: true } : options;
-  return plugin.assign(outputs, facts, parseOptions(plugin.options, given, 'recipe.scheme.options'));
+  return plugin.assign(outputs, facts, parseOptions(plugin.options, given, 'recipe.scheme.options'), warn);
 }
 
 type Named = Parameters<typeof assignScheme>[0];
