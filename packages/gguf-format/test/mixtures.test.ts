@@ -162,7 +162,7 @@ withLlama('beside llama-quantize', () => {
 describe('the types of a mixture', () => {
   const narrow = MODELS['rows that 256 does not divide'];
 
-  it('fall back silently, or fail naming the tensor', () => {
+  it('fall back, or fail naming the tensor', () => {
     expect(typesOf('Q4_K_M', narrow).get('blk.0.attn_q.weight')).toBe('Q5_0');
     expect(() => typesOf('Q4_K_M', narrow, { noFallback: true })).toThrow(
       /Tensor "token_embd.weight" has rows of 96 elements, which Q4_K blocks of 256 do not divide; it would become Q5_0/,
