@@ -31,11 +31,14 @@ export interface BlockGrid {
   readonly replaceCodes: Kernel<'blocks' | 'codes', 'recoded', Record<string, never>>;
 }
 
-/** A block type that is a symmetric integer grid with one binary16 scale for each block: other formats' codes go in as they are, without rounding. */
+/** A block type that is a symmetric integer grid with one binary16 scale for each block: other formats' codes go in without rounding. */
 export interface BlockIntegers {
-  readonly bits: 4 | 8;
-  /** Codes u8 `[rows, columns]` (0 … 2^bits − 1, zero point 2^(bits − 1)) and scales f32 `[rows, columns / blockSize]`, which binary16 must hold exactly. */
-  readonly pack: Kernel<'codes' | 'scales', 'blocks', Record<string, never>>;
+  /** Distances of codes from their zero point that fit are −2^(bits − 1) … 2^(bits − 1) − 1. */
+  readonly bits: 4 | 5 | 8;
+  /**
+   * Codes u8 `[rows, columns]`, and of each block its zero point u8 and its scale f32 `[rows, columns / blockSize]`; binary16 must hold the scales exactly.
+   */
+  readonly pack: Kernel<'codes' | 'zeroPoints' | 'scales', 'blocks', Record<string, never>>;
 }
 
 /** A grid defined by a file format as blocks of bytes, such as `q4_K`. The kernels turn f32 rows `[rows, columns]` into bytes `[rows, bytesPerRow]` and back. */

@@ -1,5 +1,5 @@
 export * from './floats';
-export { packQ4_0, packQ8_0 } from './integers';
+export { packQ4_0, packQ5_0, packQ8_0 } from './integers';
 export { decodeIQ1_M, encodeIQ1_M } from './iq1-m';
 export { decodeIQ1_S, encodeIQ1_S } from './iq1-s';
 export { decodeIQ2_S, encodeIQ2_S } from './iq2-s';

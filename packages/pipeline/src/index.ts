@@ -22,7 +22,8 @@ export { analyzeOutliers, type OutlierOptions, type OutlierResult } from './outl
 export { type InjectionOptions, type InjectionResult, injectOutliers } from './outliers/inject.js';
 export type { Injection } from './outliers/plan-injection.js';
 export { findPreset, PRESETS, type Preset } from './presets.js';
-export { type QuantizedTensorReport, type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize.js';
+export { type QuantizeOptions, quantizeModel } from './quantize.js';
+export type { QuantizedTensorReport, QuantizeResult } from './quantize-result.js';
 export { makeReport, type ReportOptions } from './report/make-report.js';
 export { type MeasuredLayer, type MeasuredLayers, type MeasureLayersInput, measureLayers } from './report/measure-layers.js';
 export { type CheckOptions, type CheckResult, checkModel, servingWarnings } from './serving/check-serving.js';

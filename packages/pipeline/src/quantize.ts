@@ -7,19 +7,17 @@ import {
   type FormatInput,
   type ImportanceOrigin,
   type ModelFacts,
-  type PlannedTensor,
   parseOptions,
   parseRecipe,
-  type Recipe,
   type RecipeInput,
   type Registry,
   type RunOptions,
   throwIfAborted,
 } from '@calibrant/core';
-import { planForTarget, type TargetReport } from './allocate/target-plan.js';
+import { planForTarget } from './allocate/target-plan.js';
 import { describeOutput } from './describe-output.js';
 import { bindActivationCalibrator, checkActivationCalibrator } from './execution/activation-calibrator.js';
-import { dynamicPart, type ExecutionReport, executionReport, recipePlan } from './execution/recipe-plan.js';
+import { dynamicPart, executionReport, recipePlan } from './execution/recipe-plan.js';
 import { checkCoverage } from './importance/check-importance.js';
 import { openImportance } from './importance/recipe-importance.js';
 import type { Journal } from './journal/journal.js';
@@ -33,14 +31,12 @@ import { checkOrientation } from './plan/check-orientation.js';
 import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
 import { methodOptions } from './plan/method-options.js';
-import { plannedBytes, schemeLabel } from './plan/planned-bytes.js';
-import type { LayerFacts } from './run/calibrated.js';
-import type { CalibrationSummary } from './run/calibration.js';
+import { provenance, type QuantizeResult, summarize, withFacts } from './quantize-result.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 import { servingWarnings } from './serving/check-serving.js';
 import { recipeStatistics } from './statistics/reuse.js';
-import { planTransforms, recipeTransforms, type TransformReport, transformReports } from './transform/plan-transforms.js';
+import { planTransforms, recipeTransforms, transformReports } from './transform/plan-transforms.js';
 
 /** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
 export const PROVENANCE_FILE = 'calibrant.json';
@@ -66,43 +62,6 @@ export interface QuantizeOptions extends RunOptions {
   readonly journalEvery?: number;
   readonly registry: Registry;
   readonly backend: Backend;
-}
-
-export interface QuantizedTensorReport {
-  readonly name: string;
-  readonly scheme: string;
-  readonly shape: readonly number[];
-  /** Planned bytes. */
-  readonly bytes: number;
-  /** What the quantizer says of the layer. */
-  readonly facts?: LayerFacts;
-}
-
-export interface QuantizeResult {
-  readonly model: string;
-  readonly out: string;
-  readonly dryRun: boolean;
-  readonly recipe: Recipe;
-  /** Paths of the model's files. */
-  readonly files: readonly string[];
-  readonly parameters: number;
-  /** Bytes of the model's files; of tensor data in a dry run. */
-  readonly bytes: number;
-  /** Over all tensors, those kept in floating point included. */
-  readonly bitsPerWeight: number;
-  readonly sourceBytes: number;
-  readonly sourceBitsPerWeight: number;
-  readonly tensors: readonly QuantizedTensorReport[];
-  readonly calibration?: CalibrationSummary;
-  /** What each transform of the recipe did. */
-  readonly transforms?: readonly TransformReport[];
-  /** The importance matrix that weighed the errors. */
-  readonly importance?: ImportanceOrigin;
-  /** How the output asks to be run. */
-  readonly execution?: ExecutionReport;
-  /** How types were chosen for a target size. */
-  readonly target?: TargetReport;
-  readonly seconds: number;
 }
 
 /**
@@ -151,7 +110,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     checkOrientation(bySchemes, transformer.linears());
     if (importance) importance.check(bySchemes);
     else checkCoverage(bySchemes, undefined, recipe.scheme.name);
-    const matrix = recipe.target ? (await importance?.matrix(bySchemes))?.matrix : undefined;
+    const forTarget = recipe.target ? await importance?.matrix(bySchemes) : undefined;
     const { head, blocks } = transformer.description;
     const sized = recipe.target
       ? await planForTarget({
@@ -160,7 +119,10 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
           plan: bySchemes,
           checkpoint,
           facts,
-          matrix,
+          matrix: forTarget?.matrix,
+          format,
+          formatOptions,
+          input: withOrigin(input, forTarget),
           head: { name: head.weight.name, blocks: blocks.length },
         })
       : undefined;
@@ -177,9 +139,10 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
 
     await checkDiskSpace(folder.stagingPath, plan);
     const weighed = await importance?.matrix(plan);
-    const forWriter = { ...input, ...(weighed ? { importance: weighed.origin } : {}), ...(execution ? { execution } : {}) };
+    const forWriter = { ...withOrigin(input, weighed), ...(execution ? { execution } : {}) };
     const writer = await format.open(forWriter, plan, folder, formatOptions, options);
-    if (quantizer.needs.length > 0 || planned.length > 0) journal = await openRunJournal(options, checkpoint, recipe, plan);
+    if (quantizer.needs.length > 0 || planned.length > 0)
+      journal = await openRunJournal(options, checkpoint, { recipe, plan, importance: weighed?.matrix });
     const observed =
       execution && recipe.roundedCalibration ? openRegistered(checkpoint, options.backend, registry, dynamicPart(execution)) : transformer;
     let written: Awaited<ReturnType<typeof writeTensors>>;
@@ -237,54 +200,11 @@ function warnWhenQuantized({ name, tensors }: Checkpoint, { onEvent }: RunOption
   const stored = [...tensors.values()].flatMap(({ storage }) => storage ?? []);
   if (stored.length === 0) return;
   onEvent?.({
-    warning: `${name} is quantized already (${stored.length} of ${tensors.size} tensors are ${[...new Set(stored)].join(', ')}). Quantizing it again adds to what was lost: start from the full-precision model if there is one.`,
+    warning: `${name} is quantized already (${stored.length} of ${tensors.size} tensors are ${[...new Set(stored)].join(', ')}). Quantizing it again adds to what was lost: start from the full-precision model if there is one, or let calibrant convert take the codes over as they are where the format can hold them.`,
     item: 'model',
   });
 }
 
-function summarize(
-  options: QuantizeOptions,
-  recipe: Recipe,
-  plan: readonly PlannedTensor[],
-  checkpoint: Checkpoint,
-): Omit<QuantizeResult, 'seconds'> {
-  const tensors = plan.map((tensor) => ({
-    name: tensor.name,
-    scheme: schemeLabel(tensor.scheme),
-    shape: tensor.shape,
-    bytes: plannedBytes(tensor),
-  }));
-  const parameters = plan.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
-  const source = [...checkpoint.tensors.values()];
-  const sourceBytes = source.reduce((sum, tensor) => sum + tensor.bytes, 0);
-  const sourceParameters = source.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  return {
-    model: options.model,
-    out: options.out,
-    dryRun: options.dryRun ?? false,
-    recipe,
-    files: [],
-    parameters,
-    bytes,
-    bitsPerWeight: (8 * bytes) / parameters,
-    sourceBytes,
-    sourceBitsPerWeight: (8 * sourceBytes) / sourceParameters,
-    tensors,
-  };
-}
-
-function withFacts(
-  report: QuantizedTensorReport,
-  plan: readonly PlannedTensor[],
-  facts: ReadonlyMap<string, LayerFacts>,
-): QuantizedTensorReport {
-  const source = plan.find(({ name }) => name === report.name)?.source;
-  const found = source === undefined ? undefined : facts.get(source);
-  return found ? { ...report, facts: found } : report;
-}
-
-/** What is saved with the model: the recipe and what was done, without paths of this machine. */
-function provenance({ model, out: _out, files, dryRun: _dryRun, seconds: _seconds, ...rest }: QuantizeResult) {
-  return { madeBy: 'calibrant', source: path.basename(model), files: files.map((file) => path.basename(file)), ...rest };
+function withOrigin(input: FormatInput, weighed: { readonly origin: ImportanceOrigin } | undefined): FormatInput {
+  return { ...input, ...(weighed ? { importance: weighed.origin } : {}) };
 }

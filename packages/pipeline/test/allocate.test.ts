@@ -77,6 +77,10 @@ describe('a target size', () => {
       expect(await divergence(chosen.files[0])).toBeLessThan(await divergence(mixture.files[0]));
       const bySize = await run('size', { target: { bytes: 3_200_000, types } });
       expect(bySize.bytes).toBeLessThanOrEqual(3_200_000);
+      // What the budget leaves for metadata is what the file has of it, but for the padding between tensors.
+      const beside = bySize.bytes - bySize.target!.bytes;
+      expect(3_200_000 - bySize.target!.budgetBytes).toBeGreaterThanOrEqual(beside);
+      expect(3_200_000 - bySize.target!.budgetBytes - beside).toBeLessThan(2000);
       await expect(run('tiny', { target: { bitsPerWeight: 1, types } })).rejects.toThrow(/smallest types need .*bits per weight/);
       const { target } = chosen;
       expect(

@@ -24,6 +24,8 @@ beforeAll(async () => {
   await quantize('gptq', 'int4-g64-sym', 'gptq');
   await quantize('awq-asym', 'int4-g64-asym', 'awq');
   await quantize('gptq-8', 'int8-channel-sym', 'gptq');
+  await quantize('gptq-3-asym', 'int3-g64-asym', 'gptq');
+  await quantize('ct-8-asym', 'int8-g64-asym', 'compressed-tensors');
 });
 
 afterAll(async () => {
@@ -73,8 +75,10 @@ describe('codes go over as they are', () => {
   it.each([
     ['gptq', 'Q4_0'],
     ['gptq-8', 'Q8_0'],
-  ])('from symmetric %s into blocks of %s, with the values of the source', async (from, type) => {
-    const result = await convert(from, 'gguf', `gguf-${type}`);
+    ['gptq-3-asym', 'Q4_0'],
+    ['awq-asym', 'Q5_0'],
+  ])('from %s into blocks of %s, with the values of the source', async (from, type) => {
+    const result = await convert(from, 'gguf', `gguf-${from}`);
     expect([result.steps.exact, result.verified]).toEqual([28, 28]);
     expect(new Set(result.tensors.filter(({ step }) => step === 'exact').map(({ to }) => to))).toEqual(new Set([type]));
     const [source, written] = [
@@ -92,18 +96,18 @@ describe('codes go over as they are', () => {
 
 describe('what would have to be rounded', () => {
   it('is refused with the tensors and the reason, and nothing is left behind', async () => {
-    await expect(convert('awq-asym', 'gguf', 'no')).rejects.toThrow(
-      /28 tensors such as model\.layers\.0.* \(int4-g64-asym: the format gguf has no place for int4-g64-asym\).*--allow-lossy/,
+    await expect(convert('ct-8-asym', 'gguf', 'no')).rejects.toThrow(
+      /28 tensors such as model\.layers\.0.* \(int8-g64-asym: the format gguf has no place for int8-g64-asym\).*--allow-lossy/,
     );
     await expect(convert('gptq-8', 'awq', 'no')).rejects.toThrow(/AWQ files hold 4 bits, not 8/);
     await expect(openModel(scratch.path('no'), { registry, backend })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
   it('is rounded where that was allowed, and each tensor says so', async () => {
-    const result = await convert('awq-asym', 'gguf', 'lossy', { allowLossy: true });
+    const result = await convert('ct-8-asym', 'gguf', 'lossy', { allowLossy: true });
     expect(result.steps).toEqual({ exact: 0, requantized: 28, copied: 10 });
     expect(result.tensors.find(({ step }) => step === 'requantized')).toMatchObject({
-      from: 'int4-g64-asym',
+      from: 'int8-g64-asym',
       to: 'Q8_0',
       reason: expect.stringMatching(/no place/),
     });

@@ -1,9 +1,12 @@
 import { access, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { createCpuBackend } from '@calibrant/backend-cpu';
-import type { Backend, RecipeInput } from '@calibrant/core';
+import type { Backend, FormatWriter, RecipeInput } from '@calibrant/core';
 import { type QuantizeOptions, quantizeModel } from '@calibrant/pipeline';
 import { evaluationTextPath } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { openJournal } from '../src/journal/journal.js';
+import { nothingYet } from '../src/run/blocks.js';
+import type { CalibrationSummary } from '../src/run/calibration.js';
 import { copyModel, scratchFolder, testRegistry } from './fixture.js';
 
 const registry = testRegistry();
@@ -117,6 +120,19 @@ describe('a run that was stopped', () => {
     const config = JSON.parse(await readFile(scratch.path('edited/config.json'), 'utf8'));
     await writeFile(scratch.path('edited/config.json'), JSON.stringify({ ...config, rms_norm_eps: 2e-5 }));
     expect(await run(gptq(), 'other-model', { model: scratch.path('edited') })).toEqual([]);
+  });
+
+  it('on other text leaves nothing to go on from, even when it is killed before its first note', async () => {
+    const open = async () => (await openJournal(scratch.path('.changing.journal'), { key: 'same', every: 0 }))!;
+    const of = (sha256: string) => async () => ({ sequences: [], summary: { sha256 } as CalibrationSummary });
+    const first = await open();
+    await first.calibrated('file', of('first'));
+    await first.finished({ blocks: 1, tensors: 0, result: nothingYet(0), states: [] });
+    await (await open()).calibrated('file', of('second'));
+    const again = await open();
+    await again.calibrated('file', of('first'));
+    expect(await again.replay({} as FormatWriter, [])).toBeUndefined();
+    expect(await again.close(false)).toBe(false);
   });
 
   it('says that a damaged journal is damaged, and leaves no output', async () => {

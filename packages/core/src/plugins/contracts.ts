@@ -193,6 +193,8 @@ export interface Format<Options = unknown> extends PluginBase<'format', Options>
   readonly keepsExecution?: boolean;
   /** Which tensors the output will hold, under which names. */
   outputs(input: FormatInput, options: Options): Promise<readonly OutputTensor[]>;
+  /** Bytes of the files beside tensor data, at most, whatever block types the plan's tensors get. Absent: unknown, taken to be none. */
+  bytesBeside?(input: FormatInput, plan: readonly PlannedTensor[], options: Options): Promise<number>;
   /** The float type of a tensor that no scheme covers. */
   floatScheme(tensor: OutputTensor, facts: ModelFacts, options: Options): TensorScheme;
   open(

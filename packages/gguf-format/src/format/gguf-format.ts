@@ -1,7 +1,8 @@
-import { CalibrantError, defineFormat, type PlannedTensor } from '@calibrant/core';
+import { CalibrantError, defineFormat, type FormatInput, type PlannedTensor } from '@calibrant/core';
 import { z } from 'zod';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
+import { exactIntegers } from '../grids/block-integers.js';
 import { imatrixFiles } from '../imatrix/imatrix-files.js';
 import { compareTensorNames } from '../models/tensor-names.js';
 import { textModel } from '../models/text-model.js';
@@ -11,8 +12,11 @@ import { fileMetadata } from './file-metadata.js';
 import { defaultFileName } from './file-names.js';
 import { metadataSchema } from './metadata-overrides.js';
 import { ggufOutputs } from './outputs.js';
-import { partFiles, partWriter } from './part-files.js';
+import { type PartFile, partFiles, partWriter } from './part-files.js';
 import { tensorWriter } from './tensor-writer.js';
+
+/** Between two tensors, at the usual alignment of 32. */
+const MOST_PADDING = 31;
 
 const options = z.strictObject({
   floatType: z
@@ -62,8 +66,9 @@ export function ggufFormat() {
       return `GGUF has no type for ${scheme.kind === 'affine' ? 'integer grids with free group sizes' : `"${scheme.kind === 'block' ? scheme.type : scheme.dtype}"`}; choose one of ${Object.keys(BLOCK_TYPES).join(', ')} or a mixture such as Q4_K_M.`;
     },
     exact({ scheme, ordered }) {
-      if (scheme.kind !== 'affine' || !scheme.symmetric || ordered || (scheme.groupSize ?? 32) % 32 !== 0) return undefined;
-      return scheme.bits === 4 ? schemeOf('Q4_0') : scheme.bits === 8 ? schemeOf('Q8_0') : undefined;
+      if (scheme.kind !== 'affine' || ordered || (scheme.groupSize ?? 32) % 32 !== 0) return undefined;
+      const type = exactIntegers(scheme.bits, scheme.symmetric);
+      return type && schemeOf(type);
     },
     async outputs({ checkpoint }, { tokenizer }) {
       const text = textModel(checkpoint);
@@ -74,13 +79,12 @@ export function ggufFormat() {
       const source = floatType === 'auto' ? facts.tensors.get(tensor.source ?? tensor.stacked?.[0] ?? '')?.dtype : floatType;
       return schemeOf(source === 'f16' ? 'F16' : source === 'bf16' ? 'BF16' : 'F32');
     },
+    async bytesBeside(input, plan, chosen) {
+      const files = await plannedFiles(input, plan, chosen);
+      return files.reduce((sum, { layout }) => sum + layout.header.length, MOST_PADDING * plan.length);
+    },
     async open(input, plan, folder, chosen) {
-      const tensors = [...plan]
-        .sort((a, b) => compareTensorNames(a.name, b.name))
-        .map((planned) => ({ ...planned, type: storedType(planned) }));
-      const metadata = await fileMetadata(input, tensors, chosen);
-      const fileName = chosen.fileName ?? defaultFileName(input, chosen);
-      const files = partFiles(tensors, metadata, fileName, chosen, input.checkpoint);
+      const files = await plannedFiles(input, plan, chosen);
       return tensorWriter(
         partWriter(files, folder),
         files.map(({ name }) => name),
@@ -89,6 +93,14 @@ export function ggufFormat() {
     reader: { openFile: openGgufFile },
     importance: imatrixFiles,
   });
+}
+
+async function plannedFiles(input: FormatInput, plan: readonly PlannedTensor[], chosen: GgufFormatOptions): Promise<PartFile[]> {
+  const tensors = [...plan]
+    .sort((a, b) => compareTensorNames(a.name, b.name))
+    .map((planned) => ({ ...planned, type: storedType(planned) }));
+  const metadata = await fileMetadata(input, tensors, chosen);
+  return partFiles(tensors, metadata, chosen.fileName ?? defaultFileName(input, chosen), chosen, input.checkpoint);
 }
 
 function storedType(planned: PlannedTensor) {

@@ -5,6 +5,8 @@ import {
   type Checkpoint,
   elementCount,
   type FloatScheme,
+  type Format,
+  type FormatInput,
   type ImportanceMatrix,
   type ModelFacts,
   type PlannedTensor,
@@ -45,6 +47,10 @@ export interface TargetInput extends RunOptions {
   readonly checkpoint: Checkpoint;
   readonly facts: ModelFacts;
   readonly matrix: ImportanceMatrix | undefined;
+  /** The format of the output, and what it is opened with. */
+  readonly format: Format;
+  readonly formatOptions: unknown;
+  readonly input: FormatInput;
   /** The checkpoint's name of the output projection, and the number of blocks. */
   readonly head: { readonly name: string; readonly blocks: number };
   readonly registry: Registry;
@@ -112,12 +118,11 @@ function isNamed({ overrides }: Recipe, tensor: PlannedTensor): boolean {
   );
 }
 
-/** Bytes for tensor data: what is left of the file beside its metadata, of which the tokenizer's text is an upper bound. */
-async function budgetOf({ recipe, plan, checkpoint }: TargetInput, parameters: number): Promise<number> {
+/** Bytes for tensor data: what is left of the target beside the metadata. */
+async function budgetOf({ recipe, plan, format, formatOptions, input }: TargetInput, parameters: number): Promise<number> {
   const { bytes, bitsPerWeight } = recipe.target ?? {};
   if (bytes === undefined) return Math.floor((parameters * (bitsPerWeight ?? 0)) / 8);
-  const tokenizer = new TextEncoder().encode((await checkpoint.text('tokenizer.json')) ?? '').length;
-  return bytes - tokenizer - 65536 - 128 * plan.length;
+  return bytes - ((await format.bytesBeside?.(input, plan, formatOptions)) ?? 0);
 }
 
 function candidatesFor(tensor: PlannedTensor, { recipe, facts, matrix, registry }: TargetInput): (BlockScheme | FloatScheme)[] {

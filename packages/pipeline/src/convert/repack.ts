@@ -33,7 +33,7 @@ export async function repack(checkpoint: Checkpoint, planned: PlannedTensor, wri
   }
 }
 
-/** Codes of a symmetric grid as blocks, rows in the order of the output. */
+/** Codes of an integer grid as blocks, rows in the order of the output. */
 async function intoBlocks(
   coded: AffineTensor,
   { rowOrder, shape }: PlannedTensor,
@@ -41,30 +41,40 @@ async function intoBlocks(
   backend: Backend,
 ): Promise<BlockTensor> {
   const [rows, columns] = coded.shape;
-  const middle = 2 ** (coded.scheme.bits - 1);
-  if (!scheme.integers || (coded.zeroPoints.data as Uint8Array).some((zero) => zero !== middle))
-    throw new CalibrantError(
-      'CORRUPT_FILE',
-      `A tensor that is called symmetric has zero points other than ${middle}. Convert it with --allow-lossy.`,
-    );
+  if (!scheme.integers) throw new CalibrantError('UNSUPPORTED', `${scheme.type} holds no plain integers.`);
+  checkSymmetric(coded);
   const ordered = (value: Tensor) => (rowOrder ? sortRows(value, rowOrder, value.shape[1]) : value);
   const { pack } = scheme.integers;
   const blocks = await withBuffers(backend, async (track) => {
     const codes = track(await backend.upload(ordered(tensor('u8', [rows, columns], coded.codes))));
-    const scales = track(await backend.upload(ordered(perBlock(coded, scheme.blockSize))));
-    return backend.download(track(backend.run(pack, { codes, scales }, {}).blocks));
+    const [zeroPoints, scales] = await Promise.all(
+      [coded.zeroPoints, coded.scales].map(async (ofGroups) =>
+        track(await backend.upload(ordered(perBlock(ofGroups, coded, scheme.blockSize)))),
+      ),
+    );
+    return backend.download(track(backend.run(pack, { codes, zeroPoints, scales }, {}).blocks));
   });
   const kept = shape.length === 2 ? shape[0] : rows;
   return { kind: 'block', scheme, shape: [kept, columns], bytes: (blocks.data as Uint8Array).subarray(0, kept * blocks.shape[1]) };
 }
 
-/** Scales f32 `[rows, columns / blockSize]`: each group's scale for all of its blocks. */
-function perBlock({ shape, scales, scheme }: AffineTensor, blockSize: number): Tensor {
+/** What was planned for a symmetric grid holds codes around the middle alone. */
+function checkSymmetric({ scheme, zeroPoints }: AffineTensor): void {
+  const middle = 2 ** (scheme.bits - 1);
+  if (scheme.symmetric && (zeroPoints.data as Uint8Array).some((zero) => zero !== middle))
+    throw new CalibrantError(
+      'CORRUPT_FILE',
+      `A tensor that is called symmetric has zero points other than ${middle}. Convert it with --allow-lossy.`,
+    );
+}
+
+/** `[rows, columns / blockSize]`: each group's scale or zero point for all of its blocks. */
+function perBlock(ofGroups: Tensor, { shape, scheme }: AffineTensor, blockSize: number): Tensor {
   const [rows, columns] = shape;
   const width = columns / blockSize;
-  const groups = scheme.granularity === 'tensor' ? 0 : scales.shape[1];
-  const spread = tensor('f32', [rows, width]);
-  const [from, to] = [scales.data, spread.data] as Float32Array[];
+  const groups = scheme.granularity === 'tensor' ? 0 : ofGroups.shape[1];
+  const spread = tensor(ofGroups.dtype, [rows, width]);
+  const [from, to] = [ofGroups.data, spread.data] as Float32Array[];
   for (let r = 0; r < rows; r++)
     for (let b = 0; b < width; b++) to[r * width + b] = from[r * groups + (groups <= 1 ? 0 : Math.floor((b * groups) / width))];
   return spread;

@@ -95,7 +95,10 @@ export async function openJournal(folder: string, { key, every }: JournalOptions
       const stored = source === 'self' && commit ? await readCalibrated(at('calibration')) : undefined;
       const set = stored ?? (await make());
       tokens = set.summary.sha256;
-      if (commit && commit.tokens !== tokens) commit = undefined;
+      if (commit && commit.tokens !== tokens) {
+        commit = undefined;
+        await rm(at('commit'));
+      }
       if (source === 'self' && !stored) await writeFile(at('calibration'), serialize(set));
       return set;
     },

@@ -161,7 +161,8 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   return result;
 }
 
-function nothingYet(transforms: number): BlocksResult {
+/** Before the first block. */
+export function nothingYet(transforms: number): BlocksResult {
   return {
     layers: new Map(),
     transforms: Array.from({ length: transforms }, () => []),
