@@ -66,6 +66,13 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** A seed from the command line. */
+export function seed(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number, 0 or more.');
+  return value;
+}
+
 /** A span of time from the command line. */
 export function seconds(text: string): number {
   const value = Number(text);

@@ -136,7 +136,7 @@ describe('calibrant gguf', () => {
   });
 
   it('splits, opens, compares and merges again to the same bytes', async () => {
-    expect(await run('split', model, at('parts/tiny'), '--max-size', '1MB', '--quiet')).toMatchObject({ code: 0 });
+    expect(await run('split', model, at('parts/tiny'), '--split-max-size', '1MB', '--quiet')).toMatchObject({ code: 0 });
     const names = (await readdir(at('parts'))).sort();
     expect(names).toEqual([1, 2, 3].map((i) => `tiny-0000${i}-of-00003.gguf`));
     expect(await run('verify', path.join(at('parts'), names[2]), '--quiet')).toMatchObject({
@@ -149,7 +149,7 @@ describe('calibrant gguf', () => {
     });
     expect(await run('merge', path.join(at('parts'), names[0]), at('merged.gguf'), '--quiet')).toMatchObject({ code: 0 });
     expect((await readFile(at('merged.gguf'))).equals(await readFile(model))).toBe(true);
-    expect(await run('split', model, at('parts/tiny'), '--max-size', '1MB', '--quiet')).toMatchObject({
+    expect(await run('split', model, at('parts/tiny'), '--split-max-size', '1MB', '--quiet')).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/there already/),
     });

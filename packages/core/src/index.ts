@@ -23,6 +23,7 @@ export {
 } from './affine-layer.js';
 export { type Backend, type BufferHandle, type KernelInputs, withBuffers } from './backend.js';
 export { packBits as packCodes, unpackBits as unpackCodes } from './bits.js';
+export { type BlockGridDefinition, defineBlockGrid } from './block-grid.js';
 export { type Codebook, E2M1, NF4, nearestCode, type SortedCodebook, sortCodebook } from './codebook.js';
 export { toDtype, toF32 } from './convert.js';
 export { decodeTensor } from './decode.js';
@@ -49,6 +50,7 @@ export {
 export { decodeMinifloat, encodeMinifloat, minifloatScaleShape, minifloatSchemeName, parseMinifloatScheme } from './minifloat.js';
 export { nearest } from './nearest.js';
 export * from './ops/index.js';
+export { createOrderedFetch, fetchAll, type OrderedFetch } from './ordered-fetch.js';
 export { bindCalibrator } from './plugins/bind-calibrator.js';
 export * from './plugins/contracts.js';
 export * from './plugins/define.js';

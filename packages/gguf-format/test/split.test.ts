@@ -137,6 +137,6 @@ describe('sizes', () => {
   });
 
   it.each(['', 'GB', '-1', '0', '2PB', '1e9', '9999999T'])('"%s" is none', (text) => {
-    expect(() => parseSize(text, '--max-size')).toThrow(/is no size/);
+    expect(() => parseSize(text, '--split-max-size')).toThrow(/is no size/);
   });
 });

@@ -2,9 +2,9 @@ import { makeStatistics, type StatisticsResult } from '@calibrant/pipeline';
 import type { Command } from 'commander';
 import { formatCount, formatDuration } from '../output/format.js';
 import { renderTable } from '../output/table.js';
-import { addCommonOptions, wholeNumber } from '../program.js';
+import { addCommonOptions } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
-import { calibrationModeOption, calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
+import { addTextOptions, calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
 
 interface CalibrateOptions extends CommonOptions, TextOptions {
   readonly calibration: string;
@@ -25,13 +25,9 @@ export function addCalibrate(program: Command): Command {
       'self (text that the model generates), random, a file or folder of text, or a data set of the Hub (org/name[@revision][:split])',
       'self',
     )
-    .option('--samples <n>', 'sequences (default 256)', wholeNumber)
-    .option('--length <n>', 'tokens per sequence (default 512)', wholeNumber)
-    .option('--seed <n>', 'seed of everything random (default 0)', Number)
-    .addOption(calibrationModeOption())
     .option('--compare-text <file>', 'a text that the model is meant for: say how far the calibration text is from it')
     .option('--force', 'replace the file');
-  return addCommonOptions(command).action(async (model: string, options: CalibrateOptions) => {
+  return addCommonOptions(addTextOptions(command)).action(async (model: string, options: CalibrateOptions) => {
     const { out, compareText, force = false } = options;
     const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
       makeStatistics({

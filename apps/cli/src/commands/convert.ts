@@ -18,9 +18,9 @@ interface ConvertCommandOptions extends CommonOptions {
 export function addConvert(program: Command): Command {
   const command = program
     .command('convert')
-    .description('convert a quantized model (GPTQ, AWQ, compressed-tensors) to another format, its codes as they are')
+    .description('convert a quantized model (GPTQ, AWQ, compressed-tensors, bitsandbytes) to another format, its codes as they are')
     .argument('<model>', 'a folder, or a Hugging Face repository (org/name, org/name@revision)')
-    .requiredOption('--format <name>', 'gptq, awq, compressed-tensors or gguf')
+    .requiredOption('--format <name>', 'gptq, awq, compressed-tensors, bitsandbytes or gguf')
     .requiredOption('--out <folder>', 'where the converted model goes; must be empty or not exist')
     .option('--format-option <option=value>', 'an option of the format, such as version=gptq_v2; may be repeated', collect)
     .option('--allow-lossy', 'round tensors again whose codes the format cannot hold, instead of refusing them')
@@ -60,7 +60,7 @@ function summary({ steps, verified, tensors, files, bytes, bitsPerWeight }: Conv
     `Wrote ${formatBytes(bytes)} (${bitsPerWeight.toFixed(2)} bits per weight).`,
     ...[...kinds].map(([line, count]) => `  ${count} tensors ${line}`),
     `  ${steps.copied} tensors not quantized`,
-    `${verified} tensors were read back and have the values of the source, bit by bit.`,
+    ...(verified > 0 ? [`${verified} tensors were read back and have the values of the source, bit by bit.`] : []),
     ...files.map((file) => `  ${file}`),
   ].join('\n');
 }

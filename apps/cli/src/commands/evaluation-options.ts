@@ -1,6 +1,6 @@
 import type { EvaluateOptions } from '@calibrant/pipeline';
 import { type Command, InvalidArgumentError } from 'commander';
-import { collect, wholeNumber } from '../program.js';
+import { collect, seed, wholeNumber } from '../program.js';
 import { addExecutionOptions, type ExecutionOptions, executionNames } from './execution-options.js';
 
 /** Options of commands that measure a model: how its text is cut, what else it is asked, and how it runs. */
@@ -88,10 +88,4 @@ function fractions(text: string): number[] {
     if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('Depths are numbers from 0 to 1, with commas.');
     return value;
   });
-}
-
-function seed(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number, 0 or more.');
-  return value;
 }

@@ -6,8 +6,8 @@ import { withSignal } from '../run-context.js';
 import { addPlainOptions, MODEL, outputPlace, type PlainOptions, withModel, withOutputs } from './gguf-files.js';
 
 interface SplitOptions extends PlainOptions {
-  readonly maxSize?: string;
-  readonly maxTensors?: number;
+  readonly splitMaxSize?: string;
+  readonly splitMaxTensors?: number;
 }
 
 /** `calibrant gguf merge`: the parts of a split model as one file. */
@@ -36,14 +36,16 @@ export function addSplit(parent: Command): void {
     .description('write a model as several files, OUTPREFIX-00001-of-00003.gguf and so on')
     .argument('<file>', MODEL)
     .argument('<outprefix>', "the parts' path without number and extension")
-    .option('--max-size <size>', 'tensor data per file at most: 2GB, 500M, or bytes')
-    .option('--max-tensors <n>', 'tensors per file at most (128 when neither is given)', wholeNumber)
+    .option('--split-max-size <size>', 'tensor data per file at most: 2GB, 500M, or bytes')
+    .option('--split-max-tensors <n>', 'tensors per file at most (128 when neither is given)', wholeNumber)
     .option('--force', 'replace files');
   addPlainOptions(command).action(async (file: string, prefix: string, options: SplitOptions) => {
     const { folder, name } = outputPlace(prefix);
     const limits = {
-      ...(options.maxSize === undefined ? {} : { maxBytes: parseSize(options.maxSize, '--max-size') }),
-      ...(options.maxTensors === undefined && options.maxSize !== undefined ? {} : { maxTensors: options.maxTensors ?? 128 }),
+      ...(options.splitMaxSize === undefined ? {} : { maxBytes: parseSize(options.splitMaxSize, '--split-max-size') }),
+      ...(options.splitMaxTensors === undefined && options.splitMaxSize !== undefined
+        ? {}
+        : { maxTensors: options.splitMaxTensors ?? 128 }),
     };
     const written = await withSignal(options, ({ reporter, signal }) =>
       withModel(file, signal, (model) =>

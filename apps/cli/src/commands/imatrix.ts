@@ -2,9 +2,9 @@ import { describeImportanceMatrix, type ImportanceDescription, type ImportanceRe
 import type { Command } from 'commander';
 import { formatCount, formatDuration } from '../output/format.js';
 import { renderTable } from '../output/table.js';
-import { addCommonOptions, collect, wholeNumber } from '../program.js';
+import { addCommonOptions, collect } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
-import { calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
+import { addTextOptions, calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
 
 interface ImatrixOptions extends CommonOptions, TextOptions {
   readonly calibration?: string;
@@ -24,9 +24,6 @@ export function addImatrix(program: Command): Command {
     .description('compute, merge and describe importance matrices for GGUF quantization')
     .argument('[model]', 'a folder, a GGUF file, or a Hugging Face repository; left out to merge files or show statistics')
     .option('--calibration <source>', 'self (text that the model generates, default), or a file or folder of text')
-    .option('--samples <n>', 'sequences (default 256)', wholeNumber)
-    .option('--length <n>', 'tokens per sequence (default 512)', wholeNumber)
-    .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--out <file>', 'the file to write')
     .option('--format <layout>', 'gguf (default) or dat, the older layout')
     .option('--merge <file>', 'a file to add; may be repeated', collect)
@@ -34,7 +31,7 @@ export function addImatrix(program: Command): Command {
     .option('--process-output', 'observe the output projection, too')
     .option('--force', 'replace the file')
     .option('--show-statistics <file>', 'show what a file says of each weight; needs no model');
-  return addCommonOptions(command).action(async (model: string | undefined, options: ImatrixOptions) => {
+  return addCommonOptions(addTextOptions(command)).action(async (model: string | undefined, options: ImatrixOptions) => {
     const print = <T>(result: T, text: (of: T) => string) =>
       process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${text(result)}\n`);
     const { showStatistics, resume, merge = [] } = options;

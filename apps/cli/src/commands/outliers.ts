@@ -6,7 +6,7 @@ import { type CommonOptions, withRun } from '../run-context.js';
 import { describeComparison } from './outliers-comparison.js';
 import { addInject } from './outliers-inject.js';
 import { describeOutliers } from './outliers-report.js';
-import { calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
+import { addTextOptions, calibrationSize, calibrationSource, type TextOptions } from './text-source.js';
 
 interface OutliersOptions extends CommonOptions, TextOptions {
   readonly calibration: string;
@@ -38,9 +38,6 @@ export function addOutliers(program: Command): Command {
       'what activations are observed on: self (text that the model writes), or a file or folder of text',
       'self',
     )
-    .option('--samples <n>', 'sequences (default 32, or 128 of self)', wholeNumber)
-    .option('--length <n>', 'tokens per sequence (default 512, or 128 of self)', wholeNumber)
-    .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--threshold <x>', 'size from which a value counts as an outlier (default 6, as in LLM.int8())', positive)
     .option('--layer-share <share>', 'share of the layers in which an outlier channel must have one (default 0.25)', Number)
     .option('--position-share <share>', 'share of the token positions at which it must (default 0.06)', Number)
@@ -52,16 +49,18 @@ export function addOutliers(program: Command): Command {
     .option('--weights-only', 'look at weights alone; the model does not run')
     .option('--activations-only', 'look at activations alone')
     .option('--all', 'show every layer');
-  addCommonOptions(command).action(async (model: string, options: OutliersOptions) => {
-    if (options.weightsOnly && options.activationsOnly)
-      command.error('error: --weights-only and --activations-only leave nothing to look at');
-    const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
-      analyzeOutliers({ ...analysisOptions(model, options), registry, backend, onEvent: reporter.onEvent, signal }),
-    );
-    const { comparison, seconds, ...report } = result;
-    const text = comparison ? describeComparison(comparison, options.all ?? false) : describeOutliers(report, options.all ?? false);
-    process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${text}\n\nIn ${formatDuration(1000 * seconds)}.\n`);
-  });
+  addCommonOptions(addTextOptions(command, { samples: '32, or 128 of self', length: '512, or 128 of self' })).action(
+    async (model: string, options: OutliersOptions) => {
+      if (options.weightsOnly && options.activationsOnly)
+        command.error('error: --weights-only and --activations-only leave nothing to look at');
+      const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
+        analyzeOutliers({ ...analysisOptions(model, options), registry, backend, onEvent: reporter.onEvent, signal }),
+      );
+      const { comparison, seconds, ...report } = result;
+      const text = comparison ? describeComparison(comparison, options.all ?? false) : describeOutliers(report, options.all ?? false);
+      process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${text}\n\nIn ${formatDuration(1000 * seconds)}.\n`);
+    },
+  );
   addInject(command).exitOverride();
   return command;
 }

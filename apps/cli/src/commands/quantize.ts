@@ -7,7 +7,7 @@ import { type CommonOptions, withRun } from '../run-context.js';
 import { addExecutionOptions } from './execution-options.js';
 import { summary } from './quantize-summary.js';
 import { type RecipeOptions, recipeOf } from './recipe-of.js';
-import { calibrationModeOption } from './text-source.js';
+import { addTextOptions } from './text-source.js';
 
 interface QuantizeOptions extends CommonOptions, RecipeOptions {
   readonly out?: string;
@@ -41,11 +41,7 @@ export function addQuantize(program: Command): Command {
       '--calibration <source>',
       'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .parquet), or a data set of the Hub (org/name[@revision][:split])',
     )
-    .addOption(calibrationModeOption())
     .option('--compare-text <file>', 'a text that the model is meant for: warn when the calibration text is far from it')
-    .option('--samples <n>', 'calibration sequences (default 256)', wholeNumber)
-    .option('--length <n>', 'tokens per calibration sequence (default 512)', wholeNumber)
-    .option('--seed <n>', 'seed of everything random (default 0)', Number)
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
     .option(
       '--override <pattern=scheme>',
@@ -94,32 +90,32 @@ export function addQuantize(program: Command): Command {
     .option('--no-journal', 'note nothing, and start anew')
     .option('--force', 'replace what is in the output folder')
     .option('--dry-run', 'show each tensor with its type and size, write nothing');
-  return addCommonOptions(addExecutionOptions(command, 'whose tokens and statistics take the place of --calibration')).action(
-    async (model: string, options: QuantizeOptions) => {
-      if (options.out === undefined && !options.dryRun) command.error("error: required option '--out <folder>' not specified");
-      checkStatisticsOptions(options);
-      const recipe = await recipeOf(options);
-      const result = await withRun(options, async ({ registry, backend, reporter, signal }) => {
-        if (options.out !== undefined && !options.dryRun)
-          for (const warning of await staleOutputWarnings(options.out)) reporter.note(warning);
-        return quantizeModel({
-          model,
-          recipe,
-          out: options.out ?? '',
-          force: options.force ?? false,
-          dryRun: options.dryRun ?? false,
-          ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
-          ...(options.compareText === undefined ? {} : { compareText: options.compareText }),
-          ...(options.journal ? { journalEvery: options.journalEvery } : {}),
-          registry,
-          backend,
-          onEvent: reporter.onEvent,
-          signal,
-        });
+  return addCommonOptions(
+    addExecutionOptions(addTextOptions(command), 'whose tokens and statistics take the place of --calibration'),
+  ).action(async (model: string, options: QuantizeOptions) => {
+    if (options.out === undefined && !options.dryRun) command.error("error: required option '--out <folder>' not specified");
+    checkStatisticsOptions(options);
+    const recipe = await recipeOf(options);
+    const result = await withRun(options, async ({ registry, backend, reporter, signal }) => {
+      if (options.out !== undefined && !options.dryRun)
+        for (const warning of await staleOutputWarnings(options.out)) reporter.note(warning);
+      return quantizeModel({
+        model,
+        recipe,
+        out: options.out ?? '',
+        force: options.force ?? false,
+        dryRun: options.dryRun ?? false,
+        ...(options.tensorParallel ? { gpus: options.tensorParallel } : {}),
+        ...(options.compareText === undefined ? {} : { compareText: options.compareText }),
+        ...(options.journal ? { journalEvery: options.journalEvery } : {}),
+        registry,
+        backend,
+        onEvent: reporter.onEvent,
+        signal,
       });
-      process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summary(result)}\n`);
-    },
-  );
+    });
+    process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${summary(result)}\n`);
+  });
 }
 
 /** Statistics come with their calibration text. */

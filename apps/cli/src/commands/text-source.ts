@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { CalibrantError, type RecipeInput } from '@calibrant/core';
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
+import { seed, wholeNumber } from '../program.js';
 
 type Calibration = NonNullable<RecipeInput['calibration']>;
 
@@ -36,8 +37,19 @@ export function calibrationSize({
   };
 }
 
-/** `--calibration-mode`, alike for all commands. */
-export function calibrationModeOption(): Option {
+/** How much text there is when nobody says. */
+const USUAL = { samples: '256', length: '512' };
+
+/** Options that say how much calibration text is used, and how it is cut; `usual` names the defaults. */
+export function addTextOptions(command: Command, usual: { readonly samples: string; readonly length: string } = USUAL): Command {
+  return command
+    .option('--samples <n>', `calibration sequences (default ${usual.samples})`, wholeNumber)
+    .option('--length <n>', `tokens per calibration sequence (default ${usual.length})`, wholeNumber)
+    .option('--seed <n>', 'seed of everything random (default 0)', seed)
+    .addOption(calibrationModeOption());
+}
+
+function calibrationModeOption(): Option {
   return new Option(
     '--calibration-mode <mode>',
     'pack: join documents and cut (default); documents: each begins a sequence; truncate: the beginning of each',

@@ -1,6 +1,6 @@
-import type { BlockScheme } from '@calibrant/core';
-import { gridOfBlocks } from './block-grid.js';
+import { type BlockScheme, defineBlockGrid } from '@calibrant/core';
 import { CODEBOOKS, type FourBitCodebook } from './codebooks.js';
+import { ABSMAX_BYTES, readAbsmax, writeAbsmax } from './magnitude.js';
 import { decoder, encoder, type RowCodec } from './row-kernels.js';
 
 /** Weights per block that bitsandbytes takes. */
@@ -13,9 +13,6 @@ export interface FourBitForm {
   /** Whether the blocks' magnitudes are stored in 8 bits. */
   readonly doubleQuant: boolean;
 }
-
-/** Bytes of a block's magnitude, in front of its codes. */
-export const ABSMAX_BYTES = 4;
 
 /** `nf4`, `fp4-g128`, `nf4-dq`, `nf4-g128-dq`: blocks of 64 have no size in the name. */
 export function fourBitName({ quantType, blockSize, doubleQuant }: FourBitForm): string {
@@ -52,11 +49,16 @@ export function fourBitScheme(form: FourBitForm): BlockScheme {
     blockBytes,
     encode: encoder(codec),
     decode: decoder(codec),
-    grid: gridOfBlocks({
-      ...codec,
+    grid: defineBlockGrid({
+      name: `bitsandbytes.${codec.name}`,
+      blockSize,
+      blockBytes,
+      groupSize: blockSize,
       levels: ranked.map((code) => codebook.values[code]),
-      scaleOf: (absmax) => absmax,
-      writeLevels: (levels, block) => packCodes((i) => ranked[levels[i]], block),
+      readSteps(block, scales) {
+        scales[0] = readAbsmax(block);
+      },
+      writeCodes: (levels, block) => packCodes((i) => ranked[levels[i]], block),
     }),
   });
   schemes.set(type, scheme);
@@ -72,13 +74,13 @@ function codecOf({ name, values, codes, bounds }: FourBitCodebook, blockSize: nu
     scalars: [blockSize],
     encodeBlock(x, out) {
       const absmax = x.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
-      new DataView(out.buffer, out.byteOffset).setFloat32(0, absmax, true);
+      writeAbsmax(out, absmax);
       const inverse = Math.fround(1 / Math.max(absmax, SMALLEST));
       const rankOf = (scaled: number) => bounds.reduce((rank, bound) => rank + (bound < scaled ? 1 : 0), 0);
       packCodes((i) => codes[rankOf(Math.fround(x[i] * inverse))], out);
     },
     decodeBlock(block, out) {
-      const absmax = new DataView(block.buffer, block.byteOffset).getFloat32(0, true);
+      const absmax = readAbsmax(block);
       for (let i = 0; i < out.length; i++) out[i] = values[(block[ABSMAX_BYTES + (i >> 1)] >> (i % 2 === 0 ? 4 : 0)) & 15] * absmax;
     },
   };

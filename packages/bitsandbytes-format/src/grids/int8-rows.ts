@@ -1,11 +1,9 @@
-import { type BlockScheme, roundHalfEven, toDtype, toF32 } from '@calibrant/core';
-import { gridOfBlocks } from './block-grid.js';
+import { type BlockScheme, defineBlockGrid, roundHalfEven, toDtype, toF32 } from '@calibrant/core';
+import { ABSMAX_BYTES, readAbsmax, writeAbsmax } from './magnitude.js';
 import { decoder, encoder, type RowCodec } from './row-kernels.js';
 
 /** The type's name, whatever the length of the rows. */
 export const INT8_TYPE = 'llm-int8';
-/** Bytes of a row's magnitude, in front of its codes. */
-const ABSMAX_BYTES = 4;
 
 const schemes = new Map<number, BlockScheme>();
 
@@ -24,11 +22,16 @@ export function int8Scheme(columns: number): BlockScheme {
     blockBytes: codec.blockBytes,
     encode: encoder(codec),
     decode: decoder(codec),
-    grid: gridOfBlocks({
-      ...codec,
+    grid: defineBlockGrid({
+      name: `bitsandbytes.${codec.name}`,
+      blockSize: columns,
+      blockBytes: codec.blockBytes,
+      groupSize: columns,
       levels: Array.from({ length: 255 }, (_, i) => i - 127),
-      scaleOf: (absmax) => Math.fround(absmax / 127),
-      writeLevels(levels, row) {
+      readSteps(row, scales) {
+        scales[0] = readAbsmax(row) / 127;
+      },
+      writeCodes(levels, row) {
         for (let i = 0; i < columns; i++) row[ABSMAX_BYTES + i] = levels[i] - 127;
       },
     }),
@@ -48,12 +51,12 @@ function codecOf(columns: number): RowCodec {
         Math.max(-65504, Math.min(65504, value)),
       );
       const absmax = halves.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
-      new DataView(out.buffer, out.byteOffset).setFloat32(0, absmax, true);
+      writeAbsmax(out, absmax);
       const factor = absmax > 0 ? Math.fround(127 / absmax) : 0;
       for (let i = 0; i < columns; i++) out[ABSMAX_BYTES + i] = roundHalfEven(Math.fround(halves[i] * factor));
     },
     decodeBlock(block, out) {
-      const scale = Math.fround(new DataView(block.buffer, block.byteOffset).getFloat32(0, true) / 127);
+      const scale = Math.fround(readAbsmax(block) / 127);
       const codes = new Int8Array(block.buffer, block.byteOffset + ABSMAX_BYTES, columns);
       for (let i = 0; i < columns; i++) out[i] = scale * codes[i];
     },

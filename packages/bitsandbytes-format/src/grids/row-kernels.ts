@@ -71,7 +71,7 @@ export function decoder(codec: RowCodec): BlockScheme['decode'] {
 }
 
 /** @throws CalibrantError `SHAPE_MISMATCH` for what is no run of whole blocks. */
-export function blocksPerRow({ name, blockBytes }: Pick<RowCodec, 'name' | 'blockBytes'>, blocks: TensorSpec): number {
+function blocksPerRow({ name, blockBytes }: Pick<RowCodec, 'name' | 'blockBytes'>, blocks: TensorSpec): number {
   if (blocks.dtype !== 'u8' || blocks.shape.length !== 2 || blocks.shape[1] % blockBytes !== 0)
     throw new CalibrantError(
       'SHAPE_MISMATCH',

@@ -1,7 +1,8 @@
 import type { CodedWeight } from '@calibrant/checkpoint';
 import { type Backend, CalibrantError, type Checkpoint, type QuantizedTensor, type Tensor, type TensorInfo, tensor } from '@calibrant/core';
 import { CODEBOOKS } from '../grids/codebooks.js';
-import { ABSMAX_BYTES, fourBitName, fourBitScheme } from '../grids/four-bit.js';
+import { fourBitName, fourBitScheme } from '../grids/four-bit.js';
+import { ABSMAX_BYTES } from '../grids/magnitude.js';
 import { NESTED_BLOCK, unnestMagnitudes } from '../nested.js';
 import { type QuantState, readQuantState } from './quant-state.js';
 

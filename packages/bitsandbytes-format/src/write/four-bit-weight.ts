@@ -1,7 +1,8 @@
 import { linearModule, type NamedTensorSpec, type PartWriter, type StoredWeight } from '@calibrant/checkpoint';
 import { type BlockTensor, CalibrantError, type PlannedTensor, tensor } from '@calibrant/core';
 import { CODEBOOKS } from '../grids/codebooks.js';
-import { ABSMAX_BYTES, BLOCK_SIZES, type FourBitForm, fourBitName } from '../grids/four-bit.js';
+import { BLOCK_SIZES, type FourBitForm, fourBitName } from '../grids/four-bit.js';
+import { ABSMAX_BYTES } from '../grids/magnitude.js';
 import { DYNAMIC_MAP, NESTED_BLOCK, nestMagnitudes } from '../nested.js';
 import type { WeightInput } from './weight-input.js';
 

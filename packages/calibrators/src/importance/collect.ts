@@ -1,7 +1,7 @@
-import type { Backend, BufferHandle, ImportanceEntry } from '@calibrant/core';
+import { type Backend, type BufferHandle, createOrderedFetch, type ImportanceEntry } from '@calibrant/core';
 import { sumSquares } from './sum-squares.js';
 
-/** Sums that wait for the backend before the oldest is fetched: bounds memory, keeps the lanes busy. */
+/** Sequences whose results are on their way. */
 const IN_FLIGHT = 64;
 
 /** Adds up the squares of what it is shown, point by point. */
@@ -22,41 +22,20 @@ export interface ImportanceCollector {
  */
 export function createImportanceCollector(backend: Backend, points: ReadonlyMap<string, number>): ImportanceCollector {
   const totals = new Map([...points].map(([point, columns]) => [point, { sums: new Float64Array(columns), counts: new Float64Array(1) }]));
-  const waiting: { readonly point: string; readonly tokens: number; readonly sums: Promise<Float64Array> }[] = [];
-
-  const addOldest = async () => {
-    const oldest = waiting.shift();
-    if (!oldest) return;
-    const sums = await oldest.sums;
-    const total = totals.get(oldest.point);
-    if (!total) return;
-    for (let c = 0; c < sums.length; c++) total.sums[c] += sums[c];
-    total.counts[0] += oldest.tokens;
-  };
-  const fetch = async (handle: BufferHandle) => {
-    try {
-      return (await backend.download(handle)).data as Float64Array;
-    } finally {
-      backend.free(handle);
-    }
-  };
-
+  const queue = createOrderedFetch(backend, IN_FLIGHT);
   return {
     observe(point, x) {
-      if (!totals.has(point)) return;
-      const sums = fetch(backend.run(sumSquares, { x }, {}).sums);
-      sums.catch(() => {}); // reported in its turn
-      waiting.push({ point, tokens: x.shape[0], sums });
+      const total = totals.get(point);
+      if (!total) return;
+      const tokens = x.shape[0];
+      queue.push(backend.run(sumSquares, { x }, {}), ({ sums }) => {
+        for (let c = 0; c < sums.length; c++) total.sums[c] += Number(sums[c]);
+        total.counts[0] += tokens;
+      });
     },
-    async settle() {
-      while (waiting.length > IN_FLIGHT) await addOldest();
-    },
+    settle: queue.settle,
     async finish() {
-      try {
-        while (waiting.length > 0) await addOldest();
-      } finally {
-        await Promise.allSettled(waiting.map(({ sums }) => sums));
-      }
+      await queue.finish();
       return totals;
     },
   };

@@ -1,8 +1,8 @@
-import { type Backend, type BufferHandle, CalibrantError, type Tensor } from '@calibrant/core';
+import { type Backend, type BufferHandle, CalibrantError, createOrderedFetch, type TypedArray } from '@calibrant/core';
 import { emptyStatistics, type InputStatistics, mergeStatistics } from './input-statistics.js';
 import { inputStatistics } from './kernel.js';
 
-/** Observations that wait for the backend before the oldest is fetched: bounds memory, keeps the lanes busy. */
+/** Sequences whose results are on their way. */
 const IN_FLIGHT = 64;
 
 /** Gathers statistics of what it is shown, point by point. */
@@ -27,62 +27,41 @@ export interface InputCollector {
  */
 export function createInputCollector(backend: Backend, points?: ReadonlyMap<string, number>): InputCollector {
   const totals = new Map([...(points ?? [])].map(([point, channels]) => [point, emptyStatistics(channels)]));
-  const waiting: { readonly point: string; readonly tokens: number; readonly parts: Promise<Record<string, Tensor>> }[] = [];
-
-  const fetch = async (handles: Record<string, BufferHandle>) => {
-    try {
-      const values = await Promise.all(Object.values(handles).map((handle) => backend.download(handle)));
-      return Object.fromEntries(Object.keys(handles).map((name, i) => [name, values[i]]));
-    } finally {
-      backend.free(...Object.values(handles));
-    }
-  };
-  const addOldest = async () => {
-    const oldest = waiting.shift();
-    if (!oldest) return;
-    const { point, tokens } = oldest;
-    const part = ofSequence(await oldest.parts, tokens, point);
-    const before = totals.get(point);
-    totals.set(point, before ? mergeStatistics(before, part) : part);
-  };
-
+  const queue = createOrderedFetch(backend, IN_FLIGHT);
   return {
     observe(point, x) {
-      if ((points && !points.has(point)) || x.shape[0] === 0) return;
-      const parts = fetch(backend.run(inputStatistics, { x }, {}));
-      parts.catch(() => {}); // reported in its turn
-      waiting.push({ point, tokens: x.shape[0], parts });
+      const tokens = x.shape[0];
+      if ((points && !points.has(point)) || tokens === 0) return;
+      queue.push(backend.run(inputStatistics, { x }, {}), (found) => {
+        const part = ofSequence(found, tokens, point);
+        const before = totals.get(point);
+        totals.set(point, before ? mergeStatistics(before, part) : part);
+      });
     },
-    async settle() {
-      while (waiting.length > IN_FLIGHT) await addOldest();
-    },
+    settle: queue.settle,
     async finish() {
-      try {
-        while (waiting.length > 0) await addOldest();
-      } finally {
-        await Promise.allSettled(waiting.map(({ parts }) => parts));
-      }
+      await queue.finish();
       return totals;
     },
   };
 }
 
-function ofSequence(parts: Record<string, Tensor>, tokens: number, point: string): InputStatistics {
-  const { peaks, sums, squares, range, exponent, counts, notFinite } = parts;
-  const bad = Number(notFinite.data[0]);
+function ofSequence(found: Record<string, TypedArray>, tokens: number, point: string): InputStatistics {
+  const { peaks, sums, squares, range, exponent, counts, notFinite } = found;
+  const bad = Number(notFinite[0]);
   if (bad > 0)
     throw new CalibrantError(
       'NON_FINITE',
-      `${bad} of the ${tokens * peaks.shape[0]} values that reach ${point} on a calibration sequence are NaN or infinite. Check the weights of the checkpoint before this layer, or calibrate on other text.`,
+      `${bad} of the ${tokens * peaks.length} values that reach ${point} on a calibration sequence are NaN or infinite. Check the weights of the checkpoint before this layer, or calibrate on other text.`,
       { tensor: point },
     );
   return {
     tokens,
-    peaks: peaks.data as Float32Array,
-    sums: sums.data as Float64Array,
-    squares: squares.data as Float64Array,
-    histogram: { exponent: Number(exponent.data[0]), counts: Float64Array.from(counts.data as Int32Array) },
-    sequenceLows: Float32Array.of(Number(range.data[0])),
-    sequenceHighs: Float32Array.of(Number(range.data[1])),
+    peaks: peaks as Float32Array,
+    sums: sums as Float64Array,
+    squares: squares as Float64Array,
+    histogram: { exponent: Number(exponent[0]), counts: Float64Array.from(counts as Int32Array) },
+    sequenceLows: Float32Array.of(Number(range[0])),
+    sequenceHighs: Float32Array.of(Number(range[1])),
   };
 }

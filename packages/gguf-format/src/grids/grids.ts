@@ -1,13 +1,12 @@
-import type { BlockGrid } from '@calibrant/core';
+import { type BlockGrid, type BlockGridDefinition, defineBlockGrid } from '@calibrant/core';
 import { readHalf } from '../blocks/half.js';
 import { pairAt } from '../blocks/six-bit-pairs.js';
 import { NON_LINEAR_VALUES } from '../search/non-linear.js';
 import { packBitPlanes, packFifthBits, packNibblePlanes, packNibbles, packPairPlanes } from './code-planes.js';
-import { defineGrid, type GridDefinition, integerLevels } from './define-grid.js';
 
 const f = Math.fround;
 
-type Layout = Omit<GridDefinition, 'name'>;
+type Layout = Omit<BlockGridDefinition, 'name'>;
 
 /** Blocks of 32 with one half scale at byte 0: `x = d · level(c)`. */
 const oneScale = (blockBytes: number, levels: readonly number[], writeCodes: Layout['writeCodes']): Layout => ({
@@ -149,10 +148,15 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
 };
 
 const GRIDS: ReadonlyMap<string, BlockGrid> = new Map(
-  Object.entries(LAYOUTS).map(([name, layout]) => [name, defineGrid({ name, ...layout })]),
+  Object.entries(LAYOUTS).map(([name, layout]) => [name, defineBlockGrid({ name: `gguf.${name}`, ...layout })]),
 );
 
 /** The grid of a block type, for methods that choose codes themselves; undefined for types that store more than one code a value (IQ2, TQ, …). */
 export function blockGrid(name: string): BlockGrid | undefined {
   return GRIDS.get(name);
+}
+
+/** `first, first + 1, …, last`. */
+function integerLevels(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }

@@ -42,6 +42,8 @@ function scheme<Options extends TypeChoices>(mixture: Mixture, options: z.ZodTyp
       const fallbacks: Fallback[] = [];
       const types = assignTypes(tensors, facts, mixture, { ...chosen, ...always }, (fallback) => fallbacks.push(fallback));
       if (fallbacks.length > 0) warn?.(fallbackWarning(fallbacks, types.size));
+      if (ALIASES.has(name) && !chosen.pure)
+        warn?.(`${name} is one type for all matrices here; what llama-quantize calls ${name} is the mixture ${name}_M.`);
       return new Map(
         tensors.map((tensor) => {
           const type = types.get(tensor.name);
@@ -60,6 +62,9 @@ function fallbackWarning([first, ...others]: readonly Fallback[], tensors: numbe
   const columns = tensor.shape.at(-1);
   return `${others.length + 1} of ${tensors} tensors have rows that the blocks of their type do not divide, and take another type, such as ${tensor.name} (${columns} columns) ${taken} instead of ${wanted}. --no-fallback refuses them.`;
 }
+
+/** Names that llama-quantize gives to mixtures. */
+const ALIASES = new Set(['Q3_K', 'Q4_K', 'Q5_K']);
 
 /** One type for all matrices. */
 const SINGLE: readonly (readonly [BlockTypeName, string])[] = [

@@ -1,11 +1,10 @@
-import type { Backend, BufferHandle, TypedArray } from '@calibrant/core';
-import { fetchAll } from '../fetch-all.js';
+import { type Backend, type BufferHandle, createOrderedFetch, type TypedArray } from '@calibrant/core';
 import { channelStatistics } from '../kernels/channel-statistics.js';
 import { MAGNITUDES, magnitudeCounts } from '../kernels/magnitude-counts.js';
 import { rowStatistics } from '../kernels/row-statistics.js';
 import { excessKurtosis, type Moments, mergeMoments, NO_MOMENTS, rowMoments } from '../moments.js';
 
-/** Calls that wait for the backend before the oldest is fetched: bounds memory, keeps the lanes busy. */
+/** Sequences whose results are on their way. */
 const IN_FLIGHT = 16;
 
 /** Everything that is added up of one activation. */
@@ -40,32 +39,22 @@ export interface ActivationCollector {
  */
 export function createActivationCollector(backend: Backend, points: ReadonlyMap<string, number>, threshold: number): ActivationCollector {
   const totals = new Map([...points].map(([point, width]) => [point, emptyTotals(width)]));
-  const waiting: { readonly total: ActivationTotals; readonly tokens: number; readonly found: Promise<Record<string, TypedArray>> }[] = [];
-  const addOldest = async () => {
-    const oldest = waiting.shift();
-    if (oldest) addTo(oldest.total, oldest.tokens, await oldest.found);
-  };
+  const queue = createOrderedFetch(backend, IN_FLIGHT);
   return {
     observe(point, x) {
       const total = totals.get(point);
       if (!total) return;
-      const found = fetchAll<string>(backend, {
+      const tokens = x.shape[0];
+      const handles = {
         ...backend.run(channelStatistics, { x }, { threshold }),
         ...backend.run(magnitudeCounts, { x }, {}),
         ...backend.run(rowStatistics, { x }, {}),
-      });
-      found.catch(() => {}); // reported in its turn
-      waiting.push({ total, tokens: x.shape[0], found });
+      };
+      queue.push(handles, (found) => addTo(total, tokens, found));
     },
-    async settle() {
-      while (waiting.length > IN_FLIGHT) await addOldest();
-    },
+    settle: queue.settle,
     async finish() {
-      try {
-        while (waiting.length > 0) await addOldest();
-      } finally {
-        await Promise.allSettled(waiting.map(({ found }) => found));
-      }
+      await queue.finish();
       return totals;
     },
   };

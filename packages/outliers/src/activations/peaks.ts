@@ -1,5 +1,4 @@
-import type { Backend, BufferHandle } from '@calibrant/core';
-import { fetchAll } from '../fetch-all.js';
+import { type Backend, type BufferHandle, fetchAll } from '@calibrant/core';
 import { PEAKS, rowPeaks } from '../kernels/row-peaks.js';
 import type { MassiveActivation, OutlierCriteria, Peak } from '../report-types.js';
 

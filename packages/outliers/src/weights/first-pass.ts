@@ -1,5 +1,4 @@
-import { type Backend, CalibrantError, type RunOptions } from '@calibrant/core';
-import { fetchAll } from '../fetch-all.js';
+import { type Backend, CalibrantError, fetchAll, type RunOptions } from '@calibrant/core';
 import { channelStatistics } from '../kernels/channel-statistics.js';
 import { rowMedians } from '../kernels/row-medians.js';
 import { rowStatistics } from '../kernels/row-statistics.js';

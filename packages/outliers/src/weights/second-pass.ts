@@ -1,5 +1,4 @@
-import { type Backend, type BufferHandle, type RunOptions, tensor } from '@calibrant/core';
-import { fetchAll } from '../fetch-all.js';
+import { type Backend, type BufferHandle, fetchAll, type RunOptions, tensor } from '@calibrant/core';
 import { columnBins } from '../kernels/column-bins.js';
 import { valueCounts } from '../kernels/value-counts.js';
 import { deviation } from '../moments.js';

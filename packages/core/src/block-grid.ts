@@ -1,11 +1,16 @@
-import { type BlockGrid, CalibrantError, defineKernel, describeSpec, type TensorSpec, tensor } from '@calibrant/core';
+import { CalibrantError } from './errors.js';
+import { defineKernel } from './kernel.js';
+import type { BlockGrid } from './scheme.js';
+import { describeSpec, type TensorSpec, tensor } from './tensor.js';
 
-export interface GridDefinition {
-  /** ggml's name of the block type. */
+/** How the codes of a block type choose its values. */
+export interface BlockGridDefinition {
+  /** Of the block type, with its format: `gguf.Q4_0`. */
   readonly name: string;
   readonly blockSize: number;
   readonly blockBytes: number;
   readonly groupSize: number;
+  /** Ascending, in units of the scale. */
   readonly levels: readonly number[];
   /** Reads the scale and the offset of each group of one block, each rounded to f32. */
   readonly readSteps: (block: Uint8Array, scales: Float32Array, offsets: Float32Array) => void;
@@ -13,8 +18,8 @@ export interface GridDefinition {
   readonly writeCodes: (codes: Uint8Array, block: Uint8Array) => void;
 }
 
-/** Makes the grid of a block type with its two kernels. */
-export function defineGrid(definition: GridDefinition): BlockGrid {
+/** Makes the grid of a block type with its two kernels: what lets a method such as GPTQ choose the codes. */
+export function defineBlockGrid(definition: BlockGridDefinition): BlockGrid {
   const { name, blockSize, blockBytes, groupSize, levels, readSteps, writeCodes } = definition;
   const groupsPerBlock = blockSize / groupSize;
   const blocksPerRow = (blocks: TensorSpec): number => {
@@ -26,7 +31,7 @@ export function defineGrid(definition: GridDefinition): BlockGrid {
     return blocks.shape[1] / blockBytes;
   };
   const steps: BlockGrid['steps'] = defineKernel({
-    name: `gguf.steps${name}`,
+    name: `${name}.steps`,
     inputs: { blocks: { role: 'rows' } },
     outputs: { scales: { role: 'rows' }, offsets: { role: 'rows' } },
     infer({ blocks }) {
@@ -47,7 +52,7 @@ export function defineGrid(definition: GridDefinition): BlockGrid {
     },
   });
   const replaceCodes: BlockGrid['replaceCodes'] = defineKernel({
-    name: `gguf.replaceCodes${name}`,
+    name: `${name}.replaceCodes`,
     inputs: { blocks: { role: 'rows' }, codes: { role: 'rows' } },
     outputs: { recoded: { role: 'rows' } },
     infer({ blocks, codes }) {
@@ -70,9 +75,4 @@ export function defineGrid(definition: GridDefinition): BlockGrid {
     },
   });
   return Object.freeze({ groupSize, levels: Object.freeze([...levels]), steps, replaceCodes });
-}
-
-/** `first, first + 1, …, last`. */
-export function integerLevels(first: number, last: number): number[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
