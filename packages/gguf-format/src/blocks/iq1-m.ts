@@ -1,9 +1,8 @@
 import { CODEBOOKS } from '../codebooks/codebooks.js';
-import { sumOfSquares, weighByImportance } from '../search/importance.js';
 import { directSums, SHIFTS, searchSplit } from '../search/ternary-split.js';
 import { defineBlockType } from './block-type.js';
 import { fromHalf, toHalf } from './half.js';
-import { decodeTernary, largestMagnitude, snapSplit, type TernarySubBlock } from './iq1.js';
+import { decodeTernary, inTernaryBlocks, largestMagnitude, snapSplit, type TernarySubBlock } from './iq1.js';
 import { nearestCode } from './nearest-int.js';
 
 const f = Math.fround;
@@ -23,15 +22,7 @@ export const IQ1_M = defineBlockType({
   blockSize: SIZE,
   blockBytes: BYTES,
   wasmSuffix: 'IQ1_M',
-  encodeRow(x, importance, out) {
-    for (let start = 0, at = 0; start < x.length; start += SIZE, at += BYTES) {
-      const values = x.subarray(start, start + SIZE);
-      const weights = importance
-        ? weighByImportance(values, importance.subarray(start, start + SIZE), f(f(2 * sumOfSquares(values)) / SIZE))
-        : values.map((value) => value * value);
-      encodeBlock(values, weights, out.subarray(at, at + BYTES));
-    }
-  },
+  encodeRow: inTernaryBlocks(BYTES, encodeBlock),
   decodeRow(bytes, out) {
     for (let k = 0; k * 8 < out.length; k++) {
       const block = bytes.subarray((k >> 5) * BYTES);

@@ -1,8 +1,7 @@
-import { sumOfSquares, weighByImportance } from '../search/importance.js';
 import { cumulatedSums, searchSplit } from '../search/ternary-split.js';
 import { defineBlockType } from './block-type.js';
 import { readHalf, writeHalf } from './half.js';
-import { decodeTernary, largestMagnitude, snapSplit, type TernarySubBlock } from './iq1.js';
+import { decodeTernary, inTernaryBlocks, largestMagnitude, snapSplit, type TernarySubBlock } from './iq1.js';
 import { nearestCode } from './nearest-int.js';
 
 const f = Math.fround;
@@ -23,16 +22,7 @@ export const IQ1_S = defineBlockType({
   blockBytes: BYTES,
   needsImportance: true,
   wasmSuffix: 'IQ1_S',
-  encodeRow(x, importance, out) {
-    for (let start = 0, at = 0; start < x.length; start += SIZE, at += BYTES) {
-      const values = x.subarray(start, start + SIZE);
-      // Only tools that ask for importance get here; the kernel itself takes a weight of x² without.
-      const weights = importance
-        ? weighByImportance(values, importance.subarray(start, start + SIZE), f(f(2 * sumOfSquares(values)) / SIZE))
-        : values.map((value) => value * value);
-      encodeBlock(values, weights, out.subarray(at, at + BYTES));
-    }
-  },
+  encodeRow: inTernaryBlocks(BYTES, encodeBlock),
   decodeRow(bytes, out) {
     for (let k = 0; k * 8 < out.length; k++) {
       const block = bytes.subarray((k >> 5) * BYTES);

@@ -1,8 +1,10 @@
 import { CODEBOOKS } from '../codebooks/codebooks.js';
+import { sumOfSquares, weighByImportance } from '../search/importance.js';
 import { nearestPoint } from '../search/nearest-point.js';
 import { SHIFTS, type TernarySplit } from '../search/ternary-split.js';
 
 const f = Math.fround;
+const SIZE = 256;
 
 /** A sub-block of IQ1: points of eight elements and the scale that fits them. */
 export interface TernarySubBlock {
@@ -43,4 +45,17 @@ export function decodeTernary(point: number, down: boolean, factor: number, out:
 
 export function largestMagnitude(x: Float32Array): number {
   return x.reduce((largest, value) => (largest > Math.abs(value) ? largest : Math.abs(value)), 0);
+}
+
+/** Encodes a row in blocks of 256 values; without importance a value weighs by its square. */
+export function inTernaryBlocks(blockBytes: number, encodeBlock: (x: Float32Array, weights: Float32Array, out: Uint8Array) => void) {
+  return (x: Float32Array, importance: Float32Array | undefined, out: Uint8Array): void => {
+    for (let start = 0, at = 0; start < x.length; start += SIZE, at += blockBytes) {
+      const values = x.subarray(start, start + SIZE);
+      const weights = importance
+        ? weighByImportance(values, importance.subarray(start, start + SIZE), f(f(2 * sumOfSquares(values)) / SIZE))
+        : values.map((value) => value * value);
+      encodeBlock(values, weights, out.subarray(at, at + blockBytes));
+    }
+  };
 }
