@@ -7,7 +7,7 @@ import { generateQualityTables } from './quality-tables.mjs';
 import { readQuickstartResults } from './quickstart-results.mjs';
 import { generateReference } from './reference.mjs';
 import { generateResultsPages } from './results-pages.mjs';
-import { generateStudyPages } from './study-pages.mjs';
+import { generateSizePages, generateStudyPages } from './study-pages.mjs';
 import { site } from './workspace.mjs';
 
 try {
@@ -18,6 +18,7 @@ try {
   const { officialPlugins, ...format } = await import('@calibrant/cli');
   generateResultsPages(results, format);
   generateStudyPages(path.join(site, 'data/calibration-study.json'));
+  generateSizePages(path.join(site, 'data/calibration-size.json'));
   generateQualityTables();
   generateReference(await officialPlugins());
   const pages = await generatePackagePages();

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { relativePlots, sensitivities, sensitivityPlots, studyCells, studyFindings } from '@calibrant/report';
+import { relativePlots, samplePlots, sensitivities, sensitivityPlots, studyCells, studyFindings } from '@calibrant/report';
 import { site } from './workspace.mjs';
 
 /** @typedef {import('@calibrant/report').CalibrationStudy} CalibrationStudy */
@@ -24,6 +24,27 @@ export function generateStudyPages(file) {
       .join('\n'),
   );
   write('study-conditions.md', conditions(study));
+}
+
+/**
+ * Writes the parts on the size of calibration sets.
+ *
+ * @param {string} file
+ */
+export function generateSizePages(file) {
+  /** @type {CalibrationStudy} */
+  const study = JSON.parse(readFileSync(file, 'utf8'));
+  const sizes = study.samples.map(String);
+  const cells = studyCells(study);
+  const rows = study.methods.flatMap((method) =>
+    study.models.map((model) => {
+      const of = study.samples.map((samples) =>
+        cells.find((each) => each.method === method && each.model === model && each.samples === samples),
+      );
+      return [method, model, ...of.map((cell) => (cell ? `${cell.kl.mean.toFixed(4)} ± ${cell.kl.halfWidth.toFixed(4)}` : ''))];
+    }),
+  );
+  write('study-size.md', `${table(['method', 'model', ...sizes], rows, 2)}\n\n${samplePlots(study).map(figure).join('\n\n')}`);
 }
 
 /**
@@ -88,7 +109,7 @@ function conditions(study) {
   const total = (/** @type {'seconds' | 'cpuSeconds'} */ field) => runs.reduce((sum, run) => sum + (run[field] ?? 0), 0);
   return [
     `- Measured on ${windows === undefined ? 'all' : `the first ${windows}`} windows of 512 tokens of ${texts.join(', ')}, against each model in full precision.`,
-    `- Calibration sets of ${samples.join(', ')} sequences of ${length} tokens; up to ${seeds.length} seeds choose them. ± is half of the 95 % interval over seeds (Student’s t).`,
+    `- Calibration sets of ${samples.join(', ')} sequences of ${length} tokens; ${seeds.length} seeds choose them. ± is half of the 95 % interval over seeds (Student’s t).`,
     ...(outlierTwin
       ? [
           `- The twin: ${outlierTwin.channels} channels are ${outlierTwin.factor} times as large at the inputs of attention and MLP; its function is the same.`,

@@ -69,6 +69,19 @@ describe('figures of a study', () => {
     );
   });
 
+  it('says what sizes change', () => {
+    expect(studyFindings(study).at(-1)).toBe(
+      'gptq on old (held-out), sequences of text: the mean KL divergence is 9.00 with 16, 0.110 with 64.',
+    );
+  });
+
+  it('compares no sets where there is one', () => {
+    const sizes = { ...study, sets: study.sets.slice(0, 1), runs: study.runs.filter(({ set }) => set !== 'nonsense') };
+    expect(sensitivities(sizes)).toEqual([]);
+    expect(studyFindings(sizes)).toEqual([expect.stringMatching(/sequences of text/)]);
+    expect(renderStudy(sizes)).not.toContain('Sensitivity');
+  });
+
   it('has a row for each method, set and size', () => {
     expect(studyRows(study).map((row) => row.slice(0, 6))).toEqual([
       ['old', 'rtn', '–', '–', 'held-out', '0.30000'],

@@ -59,31 +59,36 @@ export function studyCells({ runs }: CalibrationStudy): StudyCell[] {
   });
 }
 
-/** Per model, method and text, at the largest size of the calibration sets. */
+/** Per model, method and text with several calibration sets, at their largest size. */
 export function sensitivities(study: CalibrationStudy): Sensitivity[] {
   const samples = Math.max(...study.samples);
   const runs = study.runs.filter((run) => run.set !== undefined && run.samples === samples);
-  return [...groupBy(runs, ({ model, method, text }) => JSON.stringify([model, method, text])).values()].map((of) => {
+  return [...groupBy(runs, ({ model, method, text }) => JSON.stringify([model, method, text])).values()].flatMap((of) => {
     const { model, method, text } = of[0];
     const sets = [...groupBy(of, ({ set }) => set as string)].map(([set, runsOfSet]) => {
       const values = runsOfSet.map(({ meanKl }) => meanKl.value);
       return { set, kl: average(values), variance: values.length > 1 ? deviation(values) ** 2 : 0 };
     });
+    if (sets.length < 2) return [];
     const sorted = [...sets].sort((a, b) => a.kl - b.kl);
     const mean = average(sets.map(({ kl }) => kl));
-    return {
-      model,
-      method,
-      text,
-      samples,
-      best: { set: sorted[0].set, kl: sorted[0].kl },
-      worst: { set: sorted.at(-1)?.set as string, kl: sorted.at(-1)?.kl as number },
-      overSets: relativeDeviation(sets.map(({ kl }) => kl)),
-      overSeeds: mean > 0 ? Math.sqrt(average(sets.map(({ variance }) => variance))) / mean : 0,
-      perSeed: seedMean(
-        [...groupBy(of, ({ seed }) => String(seed)).values()].map((ofSeed) => relativeDeviation(ofSeed.map(({ meanKl }) => meanKl.value))),
-      ),
-    };
+    return [
+      {
+        model,
+        method,
+        text,
+        samples,
+        best: { set: sorted[0].set, kl: sorted[0].kl },
+        worst: { set: sorted.at(-1)?.set as string, kl: sorted.at(-1)?.kl as number },
+        overSets: relativeDeviation(sets.map(({ kl }) => kl)),
+        overSeeds: mean > 0 ? Math.sqrt(average(sets.map(({ variance }) => variance))) / mean : 0,
+        perSeed: seedMean(
+          [...groupBy(of, ({ seed }) => String(seed)).values()].map((ofSeed) =>
+            relativeDeviation(ofSeed.map(({ meanKl }) => meanKl.value)),
+          ),
+        ),
+      },
+    ];
   });
 }
 
@@ -105,7 +110,21 @@ export function studyFindings(study: CalibrationStudy): string[] {
       `With ${most.method} on ${most.text}, the loss of ${most.model} varies by ${amount(most.perSeed)} over calibration sets, ${others}: ${verdict(most.perSeed, rest[0].perSeed)}.`,
     ];
   });
-  return [...order, ...perMethod];
+  return [...order, ...perMethod, ...sizeFindings(study)];
+}
+
+/** What more sequences of a set change. */
+function sizeFindings(study: CalibrationStudy): string[] {
+  const alike = groupBy(studyCells(study), ({ model, method, set, text }) => JSON.stringify([model, method, set, text]));
+  return [...alike.values()].flatMap((of) => {
+    if (of.length < 2) return [];
+    const [fewest, ...others] = [...of].sort((a, b) => a.samples - b.samples);
+    const { model, method, set, text } = fewest;
+    const said = ({ kl, samples }: StudyCell) => `${kl.mean.toPrecision(3)} with ${samples}`;
+    return [
+      `${method} on ${model} (${text}), sequences of ${set}: the mean KL divergence is ${said(fewest)}, ${others.map(said).join(', ')}.`,
+    ];
+  });
 }
 
 /** Whether the larger of two sensitivities is so beyond chance: their intervals as independent. */

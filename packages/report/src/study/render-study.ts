@@ -56,7 +56,16 @@ export function renderStudy(study: CalibrationStudy): string {
       section('Models side by side', [...sensitivityPlots(study), ...relativePlots(study)].map(figure).join('')) +
       `<section><h2>By calibration set</h2><p class="muted">Dashed: methods without calibration.</p>${setPlots(study).map(figure).join('')}</section>` +
       section('By size', samplePlots(study).map(figure).join('')) +
-      `<section><h2>Sensitivity</h2>${htmlTable('Standard deviation of the mean KL divergence over sets, and over seeds of one set, as a share of its mean; by seed: mean and interval over seeds', ['model', 'method', 'text', 'best set', 'worst set', 'over sets', 'over seeds', 'over sets, by seed'], spread)}</section>` +
+      section(
+        'Sensitivity',
+        spread.length === 0
+          ? ''
+          : htmlTable(
+              'Standard deviation of the mean KL divergence over sets, and over seeds of one set, as a share of its mean; by seed: mean and interval over seeds',
+              ['model', 'method', 'text', 'best set', 'worst set', 'over sets', 'over seeds', 'over sets, by seed'],
+              spread,
+            ),
+      ) +
       `<section><h2>All runs</h2>${htmlTable('Means over seeds', STUDY_HEAD, studyRows(study))}</section>`,
     study,
   );
