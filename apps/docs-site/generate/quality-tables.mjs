@@ -76,7 +76,8 @@ function table(rows, bases) {
       ]),
     ]),
   ];
-  return lines.map((row) => `| ${row.join(' | ')} |`).join('\n');
+  const markdown = lines.map((row) => `| ${row.join(' | ')} |`).join('\n');
+  return `<div class="results-table" tabindex="0" role="region" aria-label="Results">\n\n${markdown}\n\n</div>`;
 }
 
 /** @param {z.output<typeof schema>} quality */

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { relativePlots, samplePlots, sensitivities, sensitivityPlots, studyCells, studyFindings } from '@calibrant/report';
+import { relativePlots, sensitivities, sensitivityPlots, studyCells, studyFindings } from '@calibrant/report';
 import { site } from './workspace.mjs';
 
 /** @typedef {import('@calibrant/report').CalibrationStudy} CalibrationStudy */
@@ -44,7 +44,7 @@ export function generateSizePages(file) {
       return [method, model, ...of.map((cell) => (cell ? `${cell.kl.mean.toFixed(4)} ± ${cell.kl.halfWidth.toFixed(4)}` : ''))];
     }),
   );
-  write('study-size.md', `${table(['method', 'model', ...sizes], rows, 2)}\n\n${samplePlots(study).map(figure).join('\n\n')}`);
+  write('study-size.md', table(['method', 'model', ...sizes], rows, 2));
 }
 
 /**
