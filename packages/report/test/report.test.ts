@@ -97,6 +97,13 @@ describe('advice', () => {
     expect(findings({ ...bare, channels: [channel] })).toEqual([]);
   });
 
+  it('sends outlier channels to SmoothQuant only where activations are quantized', () => {
+    const [channel] = sampleData().channels!;
+    const data = { ...bare, channels: [{ ...channel, after: channel.before }] };
+    expect(advise(data)[0].next).toBeUndefined();
+    expect(advise({ ...data, execution: { activations: 'int8-token' } })[0].next!.options).toBe('--method smoothquant');
+  });
+
   it('tells clipping from rounding where the model has static ranges, and names what fits', () => {
     const [{ marks, ...range }] = sampleData().ranges!;
     const own = (clipping: number, rounding: number) => ({

@@ -44,23 +44,27 @@ export function outlierChannels(data: ReportData): Advice | undefined {
   const ratios = channels.map(({ name, before, after }) => ({ name, ratio: ratioOf(after ?? before) }));
   const hit = ratios.filter(({ ratio }) => ratio > OUTLIER_RATIO).sort((a, b) => b.ratio - a.ratio);
   if (hit.length === 0) return undefined;
-  const { transforms } = recipeNames(data);
-  const rounded = data.execution?.activations !== undefined;
+  const evidence = `${hit.length} of ${channels.length} layers; in ${hit[0].name} the largest channel is ${hit[0].ratio.toFixed(0)} times the median`;
+  if (data.execution?.activations === undefined)
+    return {
+      finding:
+        'Some input channels are far larger than the rest. Nothing is lost by them while activations are not quantized; before they are, SmoothQuant can move them into the weights.',
+      evidence,
+      weight: 0.25,
+    };
   return {
     finding: 'Some input channels are far larger than the rest: a scale that holds them leaves few codes for all others.',
-    evidence: `${hit.length} of ${channels.length} layers; in ${hit[0].name} the largest channel is ${hit[0].ratio.toFixed(0)} times the median`,
-    ...(transforms.includes('smoothquant')
+    evidence,
+    ...(recipeNames(data).transforms.includes('smoothquant')
       ? {}
       : {
           next: {
             change: 'Move the difficulty from activations to weights before quantizing.',
             options: '--method smoothquant',
-            expectation: rounded
-              ? 'the SmoothQuant paper reports W8A8 of models with outliers close to full precision'
-              : 'matters once activations are quantized too (W8A8, W4A4); little for weights alone',
+            expectation: 'the SmoothQuant paper reports W8A8 of models with outliers close to full precision',
           },
         }),
-    weight: rounded ? 0.85 : 0.25,
+    weight: 0.85,
   };
 }
 

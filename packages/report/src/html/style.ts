@@ -17,7 +17,7 @@ h2 { font-size: 1.2rem; margin: 40px 0 8px; padding-top: 12px; border-top: 1px s
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .93rem; }
 caption { text-align: left; padding: 4px 0 6px; font-size: .9rem; }
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child { text-align: left; font-weight: 500; white-space: normal; overflow-wrap: anywhere; min-width: 6em; }
+th:first-child { text-align: left; font-weight: 500; white-space: normal; overflow-wrap: anywhere; min-width: 10em; }
 table.facts th { width: 12em; overflow-wrap: normal; vertical-align: top; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 thead th { color: var(--muted); font-weight: 600; }
