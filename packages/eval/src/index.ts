@@ -31,6 +31,7 @@ export type { TokenScores } from './scores/token-scores.js';
 export { type Estimate, type Histogram, type Percentile, type WilsonInterval, wilson } from './statistics.js';
 export { type ChoiceItem, type ChoiceOption, choiceItem, readChoiceRow, type TaskRow } from './tasks/choice-item.js';
 export type { EncodeLimits, TaskTokenizer } from './tasks/encode-option.js';
+export { promptWithExamples, withExamples } from './tasks/few-shot.js';
 export { type GenerationItem, isAnswer, type Match, readGenerationRow } from './tasks/generation-task.js';
 export { type ChoiceMetric, KNOWN_TASKS, type KnownTask } from './tasks/known-tasks.js';
 export {

@@ -1,4 +1,5 @@
 import type { Estimate, ReportData, RunFigures } from './data.js';
+import { escapeHtml } from './html/escape.js';
 import { page } from './html/render-html.js';
 import { htmlTable } from './html/table.js';
 import { percent } from './plots/draw.js';
@@ -54,7 +55,7 @@ export function comparisonRows(runs: readonly RunFigures[]): string[][] {
 /** Runs side by side as one HTML file: a table, and the plot of size against quality with its Pareto front. */
 export function renderComparison(runs: readonly RunFigures[], warnings: readonly string[] = []): string {
   const plot = sizeQualityPlot(runs);
-  const notes = warnings.map((warning) => `<p class="muted">${warning}</p>`).join('');
+  const notes = warnings.map((warning) => `<p class="muted">${escapeHtml(warning)}</p>`).join('');
   const drawing = plot ? `<figure>${plot.svg}<figcaption>${plot.title}. Lower and further left is better.</figcaption></figure>` : '';
   return page(
     'Quantized models compared',

@@ -120,6 +120,10 @@ export interface TaskFigures extends ScoreFigures {
   readonly name: string;
   readonly metric: string;
   readonly items: number;
+  /** Solved examples before each item. */
+  readonly shots?: number;
+  /** Contexts that were longer than the model sees and lost their beginning. */
+  readonly cut?: number;
   readonly base?: ScoreFigures;
   /** Items that the base had right and the quantized model has not, the reverse, and McNemar's exact p. */
   readonly broken?: number;

@@ -56,6 +56,13 @@ describe('the HTML report', () => {
     expect(html).toMatch(/2\.60 MB<\/th><td>4\.960<\/td><td>0\.1250<\/td><td>this model/);
   });
 
+  it('says how many examples stood before the items of a task, and how many contexts were cut', () => {
+    const html = renderHtml(sampleData());
+    expect(html).toContain('<th scope="row">my-task, 5-shot</th>');
+    expect(html).toContain('lost their beginning: my-task, 5-shot 3.');
+    expect(modelCard(sampleData())).toContain('| my-task, 5-shot (accuracy) |');
+  });
+
   it('leaves out what was not measured', () => {
     const html = renderHtml(bare);
     expect(html).not.toContain('<svg');

@@ -70,7 +70,17 @@ export function sampleData(): ReportData {
       calibration: { quantized: reliability(0.04), base: reliability(0.005) },
     },
     tasks: [
-      { name: 'my-task', metric: 'accuracy', value: 0.61, low: 0.57, high: 0.65, items: 500, base: { value: 0.64, low: 0.6, high: 0.68 } },
+      {
+        name: 'my-task',
+        shots: 5,
+        cut: 3,
+        metric: 'accuracy',
+        value: 0.61,
+        low: 0.57,
+        high: 0.65,
+        items: 500,
+        base: { value: 0.64, low: 0.6, high: 0.68 },
+      },
     ],
     layers,
     drift: Array.from({ length: 8 }, (_, i) => 0.002 * (i + 1)),

@@ -22,16 +22,23 @@ export function describeTasks(tasks: readonly Task[]): string {
   const rows = tasks.flatMap((task) => rowsOf(task, compared));
   const tables = renderTable(head, rows);
   const calibrated = tasks.flatMap((task) =>
-    task.kind === 'choice' ? [[task.name, ...[task.base, task.model].flatMap((side) => (side ? [eceOf(side)] : []))]] : [],
+    task.kind === 'choice' ? [[nameOf(task), ...[task.base, task.model].flatMap((side) => (side ? [eceOf(side)] : []))]] : [],
   );
   const calibration =
     calibrated.length > 0
       ? `\n\nExpected calibration error of the choices\n${renderTable(compared ? ['task', 'base', 'model'] : ['task', 'model'], calibrated)}`
       : '';
-  const chance = tasks.flatMap((task) =>
-    task.kind === 'choice' ? [`${task.name}: guessing gives ${(100 * task.model.chance).toFixed(1)} %.`] : [],
-  );
-  return `${tables}\n${chance.join(' ')}${calibration}`;
+  const notes = tasks.flatMap((task) => {
+    if (task.kind === 'generation') return [];
+    const cut = task.cut > 0 ? ` ${task.cut} contexts were longer than the model sees and lost their beginning.` : '';
+    return [`${task.name}: guessing gives ${(100 * task.model.chance).toFixed(1)} %.${cut}`];
+  });
+  return `${tables}\n${notes.join(' ')}${calibration}`;
+}
+
+/** `mmlu, 5-shot` */
+function nameOf({ name, examples }: Task): string {
+  return examples ? `${name}, ${examples.count}-shot` : name;
 }
 
 function eceOf({
@@ -52,7 +59,7 @@ function rowsOf(task: Task, compared: boolean): string[][] {
   if (task.kind === 'generation')
     return [
       [
-        task.name,
+        nameOf(task),
         String(task.items),
         share(task.model.accuracy),
         ...(compared ? [task.base ? share(task.base.accuracy) : ''] : []),
@@ -61,7 +68,7 @@ function rowsOf(task: Task, compared: boolean): string[][] {
     ];
   const metrics = ['accuracy', 'accuracyPerByte', 'accuracyPerToken'] as const;
   return metrics.map((metric) => [
-    `${task.name}${METRIC_NAMES[metric]}`,
+    `${nameOf(task)}${METRIC_NAMES[metric]}`,
     String(task.items),
     share(task.model[metric]),
     ...(compared ? [task.base ? share(task.base[metric]) : ''] : []),

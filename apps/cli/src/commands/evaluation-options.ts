@@ -10,6 +10,8 @@ export interface EvaluationOptions extends ExecutionOptions {
   readonly windowSize?: number;
   readonly task?: readonly string[];
   readonly limit?: number;
+  readonly shots?: number;
+  readonly shotsFrom?: readonly string[];
   readonly maxTokens?: number;
   readonly needle?: readonly number[] | true;
   readonly needleDepths?: readonly number[];
@@ -30,6 +32,12 @@ export function addEvaluationOptions(command: Command): Command {
     .option('--window-size <n>', 'tokens per window of the windowed protocol (default 512)', wholeNumber)
     .option('--task <task>', 'hellaswag, mmlu, arc-easy, …, NAME=FILE, or a file of your own questions; may be repeated', collect)
     .option('--limit <n>', 'at most this many items of each task, drawn by the seed', wholeNumber)
+    .option('--shots <n>', 'solved examples before each item (mmlu: usually 5); of public sets from the split that is usual', wholeNumber)
+    .option(
+      '--shots-from <file>',
+      'where the examples of a file are: FILE, or NAME=FILE for one of several tasks; may be repeated',
+      collect,
+    )
     .option('--max-tokens <n>', 'tokens of a generated answer (default 64)', wholeNumber)
     .option('--needle [lengths]', 'hide facts in texts of these lengths (tokens, with commas) and ask for them', wholeNumbers)
     .option('--needle-depths <list>', 'where they are hidden, 0 to 1 (default 0,0.25,0.5,0.75,1)', fractions)
@@ -43,7 +51,7 @@ export function addEvaluationOptions(command: Command): Command {
 
 /** What was given of them, as an evaluation takes it. */
 export function evaluationRequest(options: EvaluationOptions): Partial<EvaluateOptions> {
-  const { protocol, limit, maxTokens, drift, needle, needleDepths, needleTrials, needleText, driftPrompts } = options;
+  const { protocol, limit, shots, shotsFrom, maxTokens, drift, needle, needleDepths, needleTrials, needleText, driftPrompts } = options;
   const aboutNeedle = given({
     lengths: needle === true ? undefined : needle,
     depths: needleDepths,
@@ -54,6 +62,8 @@ export function evaluationRequest(options: EvaluationOptions): Partial<EvaluateO
   return given({
     protocol,
     limit,
+    shots,
+    shotsFrom,
     maxTokens,
     tasks: options.task,
     maxWindows: options.windows,

@@ -5,6 +5,8 @@ export interface ChoiceItem {
   readonly options: readonly ChoiceOption[];
   /** Index of the right option. */
   readonly answer: number;
+  /** How every context begins: solved examples stand between it and the question. */
+  readonly instruction?: string;
 }
 
 export interface ChoiceOption {

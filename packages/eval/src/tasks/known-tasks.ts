@@ -10,16 +10,19 @@ export interface KnownTask {
   readonly metric: ChoiceMetric;
   /** The data set on the Hub. */
   readonly hub: { readonly repo: string; readonly config: string; readonly split: string };
+  /** Where solved examples come from: the split, and the key that an example has in common with its question (then the first ones are taken, else they are drawn). */
+  readonly examples: { readonly split: string; readonly alike?: string };
   toItem(row: TaskRow, where: string): ChoiceItem;
 }
 
-/** Prompts are those that make published zero-shot figures comparable (those of EleutherAI's evaluation harness). */
+/** Prompts are those that make published figures comparable (those of EleutherAI's lm-evaluation-harness). */
 export const KNOWN_TASKS: readonly KnownTask[] = [
   {
     name: 'hellaswag',
     title: 'HellaSwag (Zellers et al. 2019)',
     metric: 'accuracyPerByte',
     hub: { repo: 'Rowan/hellaswag', config: 'default', split: 'validation' },
+    examples: { split: 'train' },
     toItem(row, where) {
       const endings = textsOf(row['endings'], where, 'endings').map(clean);
       const [start, end] = [textOf(row['ctx_a'], where, 'ctx_a'), typeof row['ctx_b'] === 'string' ? row['ctx_b'] : ''];
@@ -34,6 +37,7 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
       title: `${config} (Clark et al. 2018)`,
       metric: 'accuracyPerByte',
       hub: { repo: 'allenai/ai2_arc', config, split: 'test' },
+      examples: { split: 'train' },
       toItem(row, where) {
         const { text, label } = (row['choices'] ?? {}) as { text?: unknown; label?: unknown };
         const choices = textsOf(text, where, 'choices.text');
@@ -45,17 +49,19 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
   }),
   {
     name: 'mmlu',
-    title: 'MMLU (Hendrycks et al. 2021), without examples',
+    title: 'MMLU (Hendrycks et al. 2021)',
     metric: 'accuracy',
     hub: { repo: 'cais/mmlu', config: 'all', split: 'test' },
+    examples: { split: 'dev', alike: 'subject' },
     toItem(row, where) {
       const choices = textsOf(row['choices'], where, 'choices');
       const letters = choices.map((_, i) => String.fromCharCode(65 + i));
       const subject = typeof row['subject'] === 'string' ? ` about ${row['subject'].replaceAll('_', ' ')}` : '';
       const question = textOf(row['question'], where, 'question').trim();
       const list = choices.map((choice, i) => `${letters[i]}. ${choice}\n`).join('');
-      const context = `The following are multiple choice questions (with answers)${subject}.\n\n${question}\n${list}Answer:`;
-      return choiceItem(context, letters, indexOf(row['answer'], choices.length, where, 'answer'));
+      const instruction = `The following are multiple choice questions (with answers)${subject}.\n\n`;
+      const answer = indexOf(row['answer'], choices.length, where, 'answer');
+      return { ...choiceItem(`${instruction}${question}\n${list}Answer:`, letters, answer), instruction };
     },
   },
   {
@@ -63,6 +69,7 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
     title: 'WinoGrande (Sakaguchi et al. 2020)',
     metric: 'accuracy',
     hub: { repo: 'allenai/winogrande', config: 'winogrande_xl', split: 'validation' },
+    examples: { split: 'train' },
     // The words behind the gap are scored, with either option in it (Trinh & Le 2018).
     toItem(row, where) {
       const sentence = textOf(row['sentence'], where, 'sentence');
@@ -76,14 +83,17 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
       return { options, answer: indexOf(row['answer'], 2, where, 'answer', 1) };
     },
   },
-  glue('sst2', ['negative', 'positive'], (row) => `${row('sentence').trim()}\nQuestion: Is this sentence positive or negative?\nAnswer:`),
+  glue('sst2', ['negative', 'positive'], (row) => `${row('sentence')}\nQuestion: Is this sentence positive or negative?\nAnswer:`),
   glue('cola', ['no', 'yes'], (row) => `${row('sentence')}\nQuestion: Does this sentence make sense?\nAnswer:`),
   glue('rte', ['True', 'False'], (row) => `${row('sentence1')}\nQuestion: ${row('sentence2')} True or False?\nAnswer:`),
   glue('wnli', ['False', 'True'], (row) => `${row('sentence1')}\nQuestion: ${row('sentence2')} True or False?\nAnswer:`),
   glue(
     'mnli',
     ['True', 'Neither', 'False'],
-    (row) => `${row('premise')}\nQuestion: ${row('hypothesis').trim()} True, False or Neither?\nAnswer:`,
+    (row) =>
+      `${row('premise')}\nQuestion: ${row('hypothesis')
+        .trim()
+        .replace(/(?<!\.)$/, '.')} True, False or Neither?\nAnswer:`,
     'validation_matched',
   ),
   glue(
@@ -110,6 +120,7 @@ function glue(name: string, answers: readonly string[], prompt: (row: (key: stri
     title: `GLUE ${name} (Wang et al. 2019)`,
     metric: 'accuracy',
     hub: { repo: 'nyu-mll/glue', config: name, split },
+    examples: { split: 'train' },
     toItem: (row, where) =>
       choiceItem(
         prompt((key) => textOf(row[key], where, key)),

@@ -1,4 +1,5 @@
 import { CalibrantError } from '@calibrant/core';
+import { firstParagraph } from './few-shot.js';
 import { type GenerationItem, isAnswer } from './generation-task.js';
 import type { ChoiceMetric } from './known-tasks.js';
 import { type ChoiceFigures, choiceFigures, choicesOf, type ScoredItem } from './multiple-choice.js';
@@ -13,6 +14,8 @@ export interface TaskSource {
   readonly sha256: string;
   /** Items in the source, before a limit. */
   readonly available: number;
+  /** Solved examples before each item. */
+  readonly examples?: { readonly count: number; readonly source: string };
 }
 
 /** A multiple-choice task, of the model and of the base if there is one. `metric` is the accuracy that is usually reported; `comparison` is by it. */
@@ -69,26 +72,30 @@ export function choiceResult(
   };
 }
 
-/** Figures of a task in which models write. @param texts what the model wrote for each item, `base` what the base wrote */
+/** Figures of a task in which models write. @param written what the model wrote for each item, `ofBase` what the base wrote; behind examples both count up to a blank line */
 export function generationResult(
   source: TaskSource,
   maxTokens: number,
   items: readonly GenerationItem[],
-  texts: readonly string[],
-  base?: readonly string[],
+  written: readonly string[],
+  ofBase?: readonly string[],
 ): GenerationResult {
   if (items.length === 0) throw new CalibrantError('INVALID_ARGUMENT', `${source.name} has no items.`);
-  const judge = (written: readonly string[]) => written.map((text, i) => (isAnswer(text, items[i]) ? 1 : 0));
+  const [texts, base] = source.examples ? [written.map(firstParagraph), ofBase?.map(firstParagraph)] : [written, ofBase];
+  const judge = (all: readonly string[]) => all.map((text, i) => (isAnswer(text, items[i]) ? 1 : 0));
   const right = judge(texts);
-  const ofBase = base && judge(base);
+  const baseRight = base && judge(base);
   return {
     kind: 'generation',
     ...source,
     items: items.length,
     maxTokens,
     model: { accuracy: proportion(right) },
-    ...(base && ofBase
-      ? { base: { accuracy: proportion(ofBase) }, comparison: comparePairs({ right: ofBase, answers: base }, { right, answers: texts }) }
+    ...(base && baseRight
+      ? {
+          base: { accuracy: proportion(baseRight) },
+          comparison: comparePairs({ right: baseRight, answers: base }, { right, answers: texts }),
+        }
       : {}),
     samples: items.slice(0, SAMPLES).map(({ prompt, answers }, i) => ({
       prompt,

@@ -2,15 +2,16 @@ import { type Backend, CalibrantError, nearest, type Registry, type RunOptions }
 import type { Evaluation, TaskResult } from '@calibrant/eval';
 import { describePlan, type ExecutionNames } from '../execution/named-plan.js';
 import { evaluateOnText, type TextOptions, type TextResult } from './evaluate-text.js';
-import { type LoadedTask, loadTask } from './load-task.js';
+import { findTask, type LoadedTask, loadTask } from './load-task.js';
 import { type OpenedModel, withModels } from './open-models.js';
 import { type DriftRequest, runDrift } from './run-drift.js';
 import { runMetrics } from './run-metrics.js';
 import { type NeedleRequest, runNeedle } from './run-needle.js';
 import { runTask } from './run-tasks.js';
+import { checkExamples, type ExampleOptions } from './task-examples.js';
 import { versions } from './versions.js';
 
-export interface EvaluateOptions extends RunOptions, Partial<TextOptions> {
+export interface EvaluateOptions extends RunOptions, Partial<TextOptions>, ExampleOptions {
   readonly model: string;
   /** The full-precision model to compare with. */
   readonly base?: string;
@@ -56,6 +57,7 @@ export async function evaluateModel(options: EvaluateOptions): Promise<Evaluatio
   const started = performance.now();
   const asked = checkRequest(options);
   const { seed = 0, backend } = options;
+  checkExamples((options.tasks ?? []).map(findTask), options);
   const tasks: LoadedTask[] = [];
   for (const task of options.tasks ?? []) tasks.push(await loadTask(task, { ...options, seed }));
   return withModels([options.model, options.base], options, async (opened, base) => {

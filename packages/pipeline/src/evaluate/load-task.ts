@@ -8,11 +8,14 @@ import {
   type GenerationItem,
   KNOWN_TASKS,
   type KnownTask,
+  promptWithExamples,
   readChoiceRow,
   readGenerationRow,
   type TaskSource,
+  withExamples,
 } from '@calibrant/eval';
-import { readRows } from './task-rows.js';
+import { type ExampleOptions, NAMED, openExamples } from './task-examples.js';
+import { type PlacedRow, readRows } from './task-rows.js';
 
 export type LoadedTask = { readonly source: TaskSource } & (
   | { readonly kind: 'choice'; readonly metric: ChoiceMetric; readonly items: readonly ChoiceItem[] }
@@ -24,26 +27,38 @@ export type LoadedTask = { readonly source: TaskSource } & (
  * (`FILE` or any `NAME=FILE`) with rows of choices or of prompts and answers.
  *
  * @param limit at most so many items, drawn by `seed`
+ * @param shots solved examples before each item
  * @throws CalibrantError `NOT_FOUND` with the known names, `INVALID_ARGUMENT` that names file, row and key
  */
 export async function loadTask(
   task: string,
-  { limit = Infinity, seed, signal }: { readonly limit?: number; readonly seed: number } & Pick<RunOptions, 'signal'>,
+  options: { readonly limit?: number; readonly seed: number } & ExampleOptions & Pick<RunOptions, 'signal'>,
 ): Promise<LoadedTask> {
-  const { name, file, known } = find(task);
+  const { limit = Infinity, shots, seed, signal } = options;
+  const found = findTask(task);
+  const { name, file, known } = found;
   const rows = await readRows(file, signal ? { signal } : {});
   if (rows.length === 0)
     throw new CalibrantError('INVALID_ARGUMENT', `${file} has no rows. A task has one JSON object per line.`, { file });
   const chosen = draw(rows, limit, seed);
-  const load = <Item>(read: (row: (typeof rows)[number]) => Item) => {
-    const items = chosen.map(read);
+  const examples = shots === undefined ? undefined : await openExamples({ ...found, rows }, { ...options, shots }, hubUrl);
+  const load = <Item>(read: Read<Item>, solve: (item: Item, examples: Item[], where: string) => Item) => {
+    const items = chosen.map((placed) => {
+      const item = read(placed.row, placed.where);
+      if (!examples) return item;
+      const asks = JSON.stringify(item);
+      const isSame = ({ row, where }: PlacedRow) => JSON.stringify(read(row, where)) === asks;
+      const solved = examples.of(placed, isSame).map(({ row, where }) => read(row, where));
+      return solve(item, solved, placed.where);
+    });
     const sha256 = createHash('sha256').update(JSON.stringify(items)).digest('hex');
-    return { source: { name, source: file, sha256, available: rows.length }, items };
+    const shown = examples ? { examples: { count: examples.count, source: examples.source } } : {};
+    return { source: { name, source: file, sha256, available: rows.length, ...shown }, items };
   };
-  if (known) return { kind: 'choice', metric: known.metric, ...load(({ row, where }) => known.toItem(row, where)) };
+  if (known) return { kind: 'choice', metric: known.metric, ...load(known.toItem, withExamples) };
   const [{ row: first, where }] = rows;
-  if ('choices' in first) return { kind: 'choice', metric: 'accuracy', ...load(({ row, where: at }) => readChoiceRow(row, at)) };
-  if ('prompt' in first) return { kind: 'generation', ...load(({ row, where: at }) => readGenerationRow(row, at)) };
+  if ('choices' in first) return { kind: 'choice', metric: 'accuracy', ...load(readChoiceRow, withExamples) };
+  if ('prompt' in first) return { kind: 'generation', ...load(readGenerationRow, promptWithExamples) };
   throw new CalibrantError(
     'INVALID_ARGUMENT',
     `${where}: a row of a task needs "context" or "question" with "choices" and "answer", or "prompt" with "answers"; found ${Object.keys(first).join(', ') || 'no keys'}. ${knownNames()}`,
@@ -51,15 +66,25 @@ export async function loadTask(
   );
 }
 
-function find(task: string): { readonly name: string; readonly file: string; readonly known?: KnownTask } {
+type Read<Item> = (row: PlacedRow['row'], where: string) => Item;
+
+interface FoundTask {
+  readonly name: string;
+  readonly file: string;
+  readonly known?: KnownTask;
+  readonly fromHub: boolean;
+}
+
+/** What a user's word for a task means. @throws CalibrantError `NOT_FOUND` */
+export function findTask(task: string): FoundTask {
   const byName = (name: string) => KNOWN_TASKS.find((known) => known.name === name);
-  const [, name, file] = /^([\w.-]+)=(.+)$/.exec(task) ?? [];
+  const [, name, file] = NAMED.exec(task) ?? [];
   if (name !== undefined && file !== undefined) {
     const known = byName(name);
-    return known ? { name, file, known } : { name, file };
+    return { name, file, fromHub: false, ...(known ? { known } : {}) };
   }
   const known = byName(task);
-  if (known) return { name: task, file: hubUrl(known), known };
+  if (known) return { name: task, file: hubUrl(known, known.hub.split), known, fromHub: true };
   if (!isHttpUrl(task) && !existsSync(task)) {
     const close = nearest(
       task,
@@ -71,7 +96,7 @@ function find(task: string): { readonly name: string; readonly file: string; rea
       { option: '--task' },
     );
   }
-  return { name: task.replace(/^.*[\\/]/, '').replace(/\.\w+$/, ''), file: task };
+  return { name: task.replace(/^.*[\\/]/, '').replace(/\.\w+$/, ''), file: task, fromHub: false };
 }
 
 function knownNames(): string {
@@ -79,7 +104,7 @@ function knownNames(): string {
 }
 
 /** Where the Hub keeps a data set as parquet. */
-function hubUrl({ hub: { repo, config, split } }: KnownTask): string {
+function hubUrl({ hub: { repo, config } }: KnownTask, split: string): string {
   const hub = (process.env['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/+$/, '');
   return `${hub}/datasets/${repo}/resolve/refs%2Fconvert%2Fparquet/${config}/${split}/0000.parquet`;
 }

@@ -18,7 +18,18 @@ export interface ReportOptions
   extends RunOptions,
     Pick<
       EvaluateOptions,
-      'protocol' | 'maxWindows' | 'windowSize' | 'execution' | 'tasks' | 'limit' | 'maxTokens' | 'needle' | 'drift' | 'seed'
+      | 'protocol'
+      | 'maxWindows'
+      | 'windowSize'
+      | 'execution'
+      | 'tasks'
+      | 'limit'
+      | 'shots'
+      | 'shotsFrom'
+      | 'maxTokens'
+      | 'needle'
+      | 'drift'
+      | 'seed'
     > {
   /** The quantized model. */
   readonly model: string;

@@ -21,11 +21,13 @@ function taskOf(task: TaskResult): TaskFigures {
   const metric = task.kind === 'choice' ? task.metric : undefined;
   const of = (side: ChoiceFigures | { readonly accuracy: Proportion }): ScoreFigures =>
     score(metric ? (side as ChoiceFigures)[metric] : side.accuracy);
-  const { name, items, model, base, comparison } = task;
+  const { name, items, examples, model, base, comparison } = task;
   return {
     name,
     metric: metric ? METRICS[metric] : 'written answer',
     items,
+    ...(examples ? { shots: examples.count } : {}),
+    ...(task.kind === 'choice' && task.cut > 0 ? { cut: task.cut } : {}),
     ...of(model),
     ...(base ? { base: of(base) } : {}),
     ...(comparison ? { broken: comparison.broken, mended: comparison.mended, pValue: comparison.pValue } : {}),

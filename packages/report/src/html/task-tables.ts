@@ -1,15 +1,16 @@
 import type { GenerationFigures, LongContextFigures, LongContextSide, ScoreFigures, TaskFigures } from '../data.js';
 import { percent } from '../plots/draw.js';
+import { escapeHtml } from './escape.js';
 import { htmlTable } from './table.js';
 
 /** Scores of both models, and whether the difference is more than chance. */
 export function tasksTable(tasks: readonly TaskFigures[]): string {
   const guessing = tasks.flatMap(({ name, chance }) => (chance === undefined ? [] : [`${name} ${percent(chance)}`]));
-  return htmlTable(
+  const table = htmlTable(
     `Score with its 95 % interval; broken: right before, wrong now; p by McNemar’s test.${guessing.length > 0 ? ` Guessing gives: ${guessing.join(', ')}.` : ''}`,
     ['task', 'by', 'items', 'full precision', 'quantized', 'broken / mended', 'p'],
     tasks.map((task) => [
-      task.name,
+      taskName(task),
       task.metric,
       String(task.items),
       task.base ? interval(task.base) : '–',
@@ -18,6 +19,15 @@ export function tasksTable(tasks: readonly TaskFigures[]): string {
       task.pValue === undefined ? '–' : task.pValue.toPrecision(2),
     ]),
   );
+  const cut = tasks.flatMap((task) => (task.cut ? [`${taskName(task)} ${task.cut}`] : []));
+  return cut.length === 0
+    ? table
+    : `${table}<p>${escapeHtml(`Contexts that were longer than the model sees and lost their beginning: ${cut.join(', ')}.`)}</p>`;
+}
+
+/** `mmlu, 5-shot` */
+export function taskName({ name, shots }: TaskFigures): string {
+  return shots === undefined ? name : `${name}, ${shots}-shot`;
 }
 
 /** Shares of facts found, by depth and length. */

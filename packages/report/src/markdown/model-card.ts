@@ -1,5 +1,6 @@
 import { advise } from '../advice/advise.js';
 import type { ReportData } from '../data.js';
+import { taskName } from '../html/task-tables.js';
 import { percent } from '../plots/draw.js';
 import { megabytes, summarize } from '../summary.js';
 
@@ -40,7 +41,7 @@ export function modelCard(data: ReportData): string {
   }
   for (const task of tasks)
     table.push(
-      `| ${cell(task.name)} (${cell(task.metric)}) | ${task.base ? percent(task.base.value) : ''} | ${percent(task.value)} (95 %: ${percent(task.low)} – ${percent(task.high)}) |`,
+      `| ${cell(taskName(task))} (${cell(task.metric)}) | ${task.base ? percent(task.base.value) : ''} | ${percent(task.value)} (95 %: ${percent(task.low)} – ${percent(task.high)}) |`,
     );
   const measuredOn = quality
     ? [
