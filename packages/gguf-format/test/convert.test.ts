@@ -157,8 +157,8 @@ describe('conversion refuses, saying what to do,', () => {
     ],
     [
       'an unknown rope scaling',
-      { ...config, rope_scaling: { rope_type: 'dynamic', factor: 4 } },
-      /rope scaling .*dynamic.* Supported: linear, llama3, yarn, longrope/,
+      { ...config, rope_scaling: { rope_type: 'ntk', factor: 4 } },
+      /rope scaling .*ntk.* Supported: linear, llama3, yarn, longrope/,
     ],
     [
       'a passage of YaRN of its own',

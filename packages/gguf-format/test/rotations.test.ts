@@ -27,6 +27,10 @@ const SCALINGS: [string, Record<string, unknown>][] = [
   ['yarn with an attention factor', { rope_scaling: { ...YARN, attention_factor: 1.4 } }],
   ['yarn with two temperatures', { rope_scaling: { ...YARN, mscale: 0.7, mscale_all_dim: 1.1 } }],
   [
+    'llama3 with bounds of its own',
+    { rope_scaling: { rope_type: 'llama3', factor: 16, low_freq_factor: 2, high_freq_factor: 8, original_max_position_embeddings: 32 } },
+  ],
+  [
     // Of a context within the original one: llama.cpp chooses the list by the size of the context.
     'longrope',
     {

@@ -2,8 +2,8 @@ import { CalibrantError } from '@calibrant/core';
 import type { MetadataReader } from '../file/metadata.js';
 import type { FileFacts, GgufArchitecture, SizeName } from '../models/architecture.js';
 import { readModelConfig } from '../models/model-config.js';
-import { LONG_FACTORS, ROPE_FACTORS, ropeScalingOf, SHORT_FACTORS } from '../models/rope-factors.js';
-import { temperature } from '../models/rope-scaling.js';
+import { LONG_FACTORS, llama3ScalingOf, ROPE_FACTORS, SHORT_FACTORS } from '../models/rope-factors.js';
+import { type RopeScaling, temperature } from '../models/rope-scaling.js';
 
 /** What config.json needs beside the metadata. */
 export interface ConfigFacts {
@@ -103,20 +103,14 @@ function rope(metadata: MetadataReader, key: (name: string) => string, facts: Co
 function ropeScaling(
   metadata: MetadataReader,
   key: (name: string) => string,
-  { file, factors }: ConfigFacts,
+  { factors }: ConfigFacts,
   rotation: { ropeDims: number; ropeTheta: number },
   originalContext: number | undefined,
 ): Record<string, unknown> | null {
   const llama3 = factors.get(ROPE_FACTORS);
   if (llama3) {
-    const found = ropeScalingOf(file, llama3, rotation, originalContext ?? 8192);
-    return {
-      rope_type: 'llama3',
-      factor: found.factor,
-      low_freq_factor: found.lowFreqFactor,
-      high_freq_factor: found.highFreqFactor,
-      original_max_position_embeddings: found.originalContext,
-    };
+    const found = llama3ScalingOf(llama3, rotation, originalContext ?? 8192);
+    return found ? llama3Config(found) : dividedBy(llama3, metadata.requireNumber(key('context_length')));
   }
   const [short, long] = [factors.get(SHORT_FACTORS), factors.get(LONG_FACTORS)];
   if (short && long) {
@@ -138,6 +132,28 @@ function ropeScaling(
     factor,
     ...(originalContext === undefined ? {} : { original_max_position_embeddings: originalContext }),
     ...(attention === undefined ? {} : { attention_factor: shortest(attention * temperature(factor)) }),
+  };
+}
+
+function llama3Config({ factor, lowFreqFactor, highFreqFactor, originalContext }: RopeScaling): Record<string, unknown> {
+  return {
+    rope_type: 'llama3',
+    factor,
+    low_freq_factor: lowFreqFactor,
+    high_freq_factor: highFreqFactor,
+    original_max_position_embeddings: originalContext,
+  };
+}
+
+/** Frequencies divided by any factors, at all lengths alike: LongRoPE whose lists are one, and which nothing is too long for. */
+function dividedBy(factors: Float32Array, contextLength: number): Record<string, unknown> {
+  const list = Array.from(factors, shortest);
+  return {
+    rope_type: 'longrope',
+    short_factor: list,
+    long_factor: list,
+    attention_factor: 1,
+    original_max_position_embeddings: contextLength,
   };
 }
 

@@ -4,6 +4,7 @@ import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
 import { exactIntegers } from '../grids/block-integers.js';
 import { imatrixFiles } from '../imatrix/imatrix-files.js';
+import { runtimeNotes } from '../models/runtime-notes.js';
 import { compareTensorNames } from '../models/tensor-names.js';
 import { textModel } from '../models/text-model.js';
 import { isQuantizable, schemeOf, typeForRow, typeOfScheme } from '../schemes/tensor-types.js';
@@ -83,7 +84,8 @@ export function ggufFormat() {
       const files = await plannedFiles(input, plan, chosen);
       return files.reduce((sum, { layout }) => sum + layout.header.length, MOST_PADDING * plan.length);
     },
-    async open(input, plan, folder, chosen) {
+    async open(input, plan, folder, chosen, { onEvent }) {
+      for (const warning of runtimeNotes(input.checkpoint)) onEvent?.({ warning, item: 'gguf' });
       const files = await plannedFiles(input, plan, chosen);
       return tensorWriter(
         partWriter(files, folder),

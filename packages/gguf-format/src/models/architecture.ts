@@ -33,6 +33,18 @@ export interface Limit {
   readonly because: string;
 }
 
+/** Activations in llama.cpp are part of the architecture. */
+export const SILU: Limit = { field: 'hidden_act', allowed: [undefined, 'silu', 'swish'], because: 'llama.cpp computes SiLU' };
+
+/** The same for GELU, under the names of its forms: llama.cpp computes the tanh form for all. */
+export function gelu(field: string): Limit {
+  return {
+    field,
+    allowed: [undefined, 'gelu', 'gelu_new', 'gelu_fast', 'gelu_pytorch_tanh'],
+    because: 'llama.cpp computes the tanh form of GELU',
+  };
+}
+
 /** What a file says beside its keys. */
 export interface FileFacts {
   has(tensor: string): boolean;
@@ -60,6 +72,8 @@ export interface GgufArchitecture {
   readonly rope?: { readonly theta: number; readonly part?: number; readonly partName?: string; readonly thetaName?: string };
   /** Scalings of the rotation whose factors llama.cpp loads as tensors there. */
   readonly factorTensors?: readonly ('llama3' | 'longrope')[];
+  /** Whether llama.cpp attends to everything where config.json has a sliding window. */
+  readonly ignoresWindow?: true;
   /** Where llama.cpp takes the head from: a tensor of its own, always the embedding, or the embedding if there is no tensor. */
   readonly head: 'own' | 'embedding' | 'either';
   readonly tiedByDefault?: boolean;

@@ -29,7 +29,8 @@ export function modelKeys(architecture: GgufArchitecture, config: ModelConfig, r
     const found = raw[field] ?? (key === 'expert_count' ? raw['num_local_experts'] : undefined) ?? fallback;
     if (typeof found === 'number' || typeof found === 'boolean') entries.push([key, { type, value: found as Scalar }]);
   }
-  for (const [key, constant] of architecture.constants ?? []) entries.push([key, value.string(constant)]);
+  for (const [key, constant] of architecture.constants ?? [])
+    if (!entries.some(([written]) => written === key)) entries.push([key, value.string(constant)]);
   return new Map(entries.map(([key, entry]) => [`${architecture.name}.${key}`, entry]));
 }
 

@@ -45,19 +45,10 @@ function ropeFactors(
   });
 }
 
-/**
- * The scaling that gave these factors: `factor` is the largest, the frequency bounds are those of Llama 3 (1 and 4).
- *
- * @throws CalibrantError `UNSUPPORTED` when they are not Llama 3's rule.
- */
-export function ropeScalingOf(file: string, factors: Float32Array, config: Rotation, originalContext: number): RopeScaling {
+/** Llama 3's scaling, where it gave these factors: `factor` is the largest, the frequency bounds are those of Llama 3 (1 and 4). */
+export function llama3ScalingOf(factors: Float32Array, config: Rotation, originalContext: number): RopeScaling | undefined {
   const scaling = { type: 'llama3', factor: Math.max(...factors), originalContext, lowFreqFactor: 1, highFreqFactor: 4 };
   const again = ropeFactors(config, scaling);
-  if (factors.length !== again.length || again.some((value, i) => Math.abs(value - factors[i]) > 1e-4 * value))
-    throw new CalibrantError(
-      'UNSUPPORTED',
-      `${file}: the factors in "${ROPE_FACTORS}" are not those of Llama 3's rope scaling, which is the only one that is read.`,
-      { file, tensor: ROPE_FACTORS },
-    );
-  return scaling;
+  const same = factors.length === again.length && again.every((value, i) => Math.abs(value - factors[i]) <= 1e-4 * value);
+  return same ? scaling : undefined;
 }

@@ -27,7 +27,8 @@ const RUNNABLE = ['linear', 'llama3', 'yarn', 'longrope'];
 /** @throws CalibrantError `UNSUPPORTED` for a scaling that llama.cpp has no word for. */
 export function readRopeScaling(found: Json, config: Json, model: string): RopeScaling | undefined {
   const named = found['rope_type'] ?? found['type'];
-  if (named === undefined || named === 'default') return undefined;
+  // Dynamic scaling begins behind the trained length.
+  if (named === undefined || named === 'default' || named === 'dynamic') return undefined;
   // Phi-3's first names of LongRoPE.
   const type = Array.isArray(found['short_factor']) ? 'longrope' : named;
   const optional = (key: string) => (typeof found[key] === 'number' ? found[key] : undefined);

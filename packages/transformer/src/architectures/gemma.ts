@@ -1,5 +1,6 @@
-import { CalibrantError } from '@calibrant/core';
+import { type ActivationKind, CalibrantError } from '@calibrant/core';
 import type { ArchitectureDescription, OtherPrefixes, RopeDescription, Step } from '../description.js';
+import { activationKind } from './parts/activation-name.js';
 import { attention } from './parts/attention.js';
 import { type ConfigReader, readConfig } from './parts/config-reader.js';
 import { describeModel } from './parts/describe-model.js';
@@ -118,11 +119,16 @@ function blockSteps(traits: GemmaTraits, config: ConfigReader, sizes: DecoderSiz
     ...(sandwich ? [norm('attentionProjected', 'attentionNormed', 'post_attention_layernorm')] : []),
     { op: 'add', a: 'hidden', b: sandwich ? 'attentionNormed' : 'attentionProjected', output: 'middle' },
     norm('middle', 'mlpInput', sandwich ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'),
-    // Early configs name the exact GELU, but the models were trained with its tanh form.
-    ...gatedMlp({ prefix: `${prefix}.mlp`, hiddenSize, intermediateSize: config.size('intermediate_size'), kind: 'geluTanh' }),
+    ...gatedMlp({ prefix: `${prefix}.mlp`, hiddenSize, intermediateSize: config.size('intermediate_size'), kind: activation(config) }),
     ...(sandwich ? [norm('mlpProjected', 'mlpNormed', 'post_feedforward_layernorm')] : []),
     { op: 'add', a: 'middle', b: sandwich ? 'mlpNormed' : 'mlpProjected', output: 'output' },
   ];
+}
+
+/** Early configs name the exact GELU, but the models were trained with its tanh form. */
+function activation(config: ConfigReader): ActivationKind {
+  const kind = activationKind(config, config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act', 'gelu_pytorch_tanh');
+  return kind === 'gelu' ? 'geluTanh' : kind;
 }
 
 function isSliding({ pattern }: GemmaTraits, config: ConfigReader, layer: number): boolean {

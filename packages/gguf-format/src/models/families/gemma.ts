@@ -1,5 +1,5 @@
 import { CalibrantError } from '@calibrant/core';
-import { attentionRules, GATED_MLP, type GgufArchitecture, RMS, type TensorRule } from '../architecture.js';
+import { attentionRules, GATED_MLP, type GgufArchitecture, gelu, RMS, type TensorRule } from '../architecture.js';
 import type { Json, ModelConfig } from '../model-config.js';
 
 const OUTSIDE: readonly TensorRule[] = [
@@ -41,7 +41,7 @@ export const gemma: GgufArchitecture = {
     ...GATED_MLP,
   ],
   fixed: { hidden_act: 'gelu_pytorch_tanh', hidden_activation: 'gelu_pytorch_tanh' },
-  limits: [NO_BIAS, CAUSAL],
+  limits: [gelu('hidden_act'), gelu('hidden_activation'), NO_BIAS, CAUSAL],
 };
 
 /** Gemma 2: soft caps, and every other layer slides. */
@@ -58,7 +58,7 @@ export const gemma2: GgufArchitecture = {
     ['final_logit_softcapping', 'final_logit_softcapping', 'f32', 30],
   ],
   fixed: { hidden_activation: 'gelu_pytorch_tanh' },
-  limits: [NO_BIAS, CAUSAL],
+  limits: [gelu('hidden_activation'), NO_BIAS, CAUSAL],
   restore: (config) => ({ query_pre_attn_scalar: scoreSize(config, 46), layer_types: layerTypes(config.layers, 2) }),
   check(config, raw, model) {
     for (const option of ['attn_logit_softcapping', 'final_logit_softcapping'])
@@ -96,7 +96,12 @@ export const gemma3: GgufArchitecture = {
   ],
   values: [['final_logit_softcapping', 'final_logit_softcapping', 'f32']],
   fixed: { hidden_activation: 'gelu_pytorch_tanh' },
-  limits: [NO_BIAS, CAUSAL, { field: 'attn_logit_softcapping', allowed: [undefined], because: 'llama.cpp caps no scores there' }],
+  limits: [
+    gelu('hidden_activation'),
+    NO_BIAS,
+    CAUSAL,
+    { field: 'attn_logit_softcapping', allowed: [undefined], because: 'llama.cpp caps no scores there' },
+  ],
   restore: (config, { number }) => ({
     query_pre_attn_scalar: scoreSize(config, 62),
     layer_types: layerTypes(config.layers, 6),
@@ -106,6 +111,7 @@ export const gemma3: GgufArchitecture = {
   check(config, raw, model) {
     checkScores(config, raw, model, 62);
     checkLayers(config, raw, model, 6);
+    checkRotations(config, raw, model);
   },
 };
 
@@ -121,6 +127,19 @@ function checkScores(config: ModelConfig, raw: Json, model: string, largest: num
     'UNSUPPORTED',
     `${model}: llama.cpp divides the attention scores of a Gemma with ${config.layers} layers by the root of ${expected}, but "query_pre_attn_scalar" in config.json is ${JSON.stringify(found)}.`,
     { option: 'query_pre_attn_scalar' },
+  );
+}
+
+/** llama.cpp scales the rotations of the layers that see all by a factor, and those that slide not at all. */
+function checkRotations({ ropeScaling }: ModelConfig, raw: Json, model: string): void {
+  const sliding = ((raw['rope_parameters'] ?? {}) as Json)['sliding_attention'] as Json | undefined;
+  const local = sliding?.['rope_type'] ?? 'default';
+  const found = local !== 'default' ? local : ropeScaling && ropeScaling.type !== 'linear' ? ropeScaling.type : undefined;
+  if (found === undefined) return;
+  throw new CalibrantError(
+    'UNSUPPORTED',
+    `${model}: in llama.cpp the layers of Gemma 3 that see all are scaled by "linear" at most, and those that slide not at all, but config.json asks for "${String(found)}" ${local === 'default' ? 'in the former' : 'in the latter'}.`,
+    { option: 'rope_scaling' },
   );
 }
 

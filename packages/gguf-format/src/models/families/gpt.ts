@@ -1,4 +1,4 @@
-import type { GgufArchitecture, TensorRule } from '../architecture.js';
+import { type GgufArchitecture, gelu, type TensorRule } from '../architecture.js';
 
 const MLP_4H: readonly TensorRule[] = [
   ['ffn_up', 'mlp.dense_h_to_4h'],
@@ -41,11 +41,7 @@ export const gpt2: GgufArchitecture = {
   limits: [
     { field: 'scale_attn_weights', allowed: [undefined, true], because: 'llama.cpp always scales the scores' },
     { field: 'scale_attn_by_inverse_layer_idx', allowed: [undefined, false], because: 'llama.cpp scales all layers alike' },
-    {
-      field: 'activation_function',
-      allowed: [undefined, 'gelu_new', 'gelu', 'gelu_pytorch_tanh'],
-      because: 'llama.cpp computes the tanh form of GELU',
-    },
+    gelu('activation_function'),
   ],
 };
 
@@ -73,7 +69,7 @@ export const gptNeoX: GgufArchitecture = {
   ],
   values: [['use_parallel_residual', 'use_parallel_residual', 'bool', true]],
   fixed: { hidden_act: 'gelu' },
-  limits: [{ field: 'attention_bias', allowed: [undefined, true], because: 'llama.cpp expects biases there' }],
+  limits: [gelu('hidden_act'), { field: 'attention_bias', allowed: [undefined, true], because: 'llama.cpp expects biases there' }],
 };
 
 /** Bloom: ALiBi, a norm of the embeddings, fused projections as in GPT-NeoX. */
@@ -160,6 +156,7 @@ export const falcon: GgufArchitecture = {
   fixed: { activation: 'gelu', alibi: false, bias: false, parallel_attn: true, new_decoder_architecture: true },
   restore: (_config, { has }) => ({ num_ln_in_parallel_attn: has('blk.0.attn_norm_2.weight') ? 2 : 1 }),
   limits: [
+    gelu('activation'),
     { field: 'alibi', allowed: [undefined, false], because: 'llama.cpp knows only the Falcons with rotary positions' },
     { field: 'parallel_attn', allowed: [undefined, true], because: 'llama.cpp computes attention and MLP side by side' },
     { field: 'bias', allowed: [undefined, false], because: 'llama.cpp has no biases there' },

@@ -1,8 +1,6 @@
 import { CalibrantError } from '@calibrant/core';
-import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, OUTSIDE, PRE_NORMS, RMS } from '../architecture.js';
+import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, OUTSIDE, PRE_NORMS, RMS, SILU } from '../architecture.js';
 import { checkWindow } from '../check-window.js';
-
-const SILU = { field: 'hidden_act', allowed: [undefined, 'silu', 'swish'], because: 'llama.cpp computes SiLU' };
 
 /** Llama, Mistral and Mixtral: one architecture, which Mixtral's experts and Mistral's window tell apart. */
 export const llama: GgufArchitecture = {
@@ -13,6 +11,7 @@ export const llama: GgufArchitecture = {
   epsilon: RMS,
   rope: { theta: 10000 },
   factorTensors: ['llama3', 'longrope'],
+  ignoresWindow: true,
   head: 'either',
   outside: OUTSIDE,
   blocks: 'model.layers.',

@@ -1,4 +1,4 @@
-import { type GgufArchitecture, OUTSIDE, PRE_NORMS, RMS } from '../architecture.js';
+import { type GgufArchitecture, gelu, OUTSIDE, PRE_NORMS, RMS, SILU } from '../architecture.js';
 
 /** Phi 1, 1.5 and 2: attention and MLP side by side on one norm, a part of each head turns. */
 export const phi2: GgufArchitecture = {
@@ -24,7 +24,10 @@ export const phi2: GgufArchitecture = {
     ['ffn_down', 'mlp.fc2'],
   ],
   fixed: { hidden_act: 'gelu_new', qk_layernorm: false },
-  limits: [{ field: 'qk_layernorm', allowed: [undefined, false], because: 'llama.cpp has no norms of queries and keys there' }],
+  limits: [
+    gelu('hidden_act'),
+    { field: 'qk_layernorm', allowed: [undefined, false], because: 'llama.cpp has no norms of queries and keys there' },
+  ],
 };
 
 /** Phi 3, 3.5 and 4: fused projections as they are, LongRoPE's factors in tensors. */
@@ -35,6 +38,7 @@ export const phi3: GgufArchitecture = {
   epsilon: RMS,
   rope: { theta: 10000 },
   factorTensors: ['longrope'],
+  ignoresWindow: true,
   head: 'either',
   outside: OUTSIDE,
   blocks: 'model.layers.',
@@ -46,4 +50,5 @@ export const phi3: GgufArchitecture = {
     ['ffn_down', 'mlp.down_proj'],
   ],
   fixed: { hidden_act: 'silu' },
+  limits: [SILU],
 };

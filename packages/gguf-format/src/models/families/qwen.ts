@@ -7,9 +7,11 @@ import {
   OUTSIDE,
   PRE_NORMS,
   RMS,
+  SILU,
   type TensorRule,
 } from '../architecture.js';
 import { checkWindow } from '../check-window.js';
+import type { Json, ModelConfig } from '../model-config.js';
 
 const COMMON = {
   epsilon: RMS,
@@ -23,6 +25,10 @@ const COMMON = {
 
 /** Biases of q, k, v and the output alike; those of the output have no place in llama.cpp's Qwen 3. */
 const NO_BIAS: Limit = { field: 'attention_bias', allowed: [undefined, false], because: 'llama.cpp has no bias of the attention output' };
+
+/** Whether a layer slides where "layer_types" is silent: every other one of the first, or all. */
+const slidesInQwen2Moe = (layer: number, raw: Json) => layer % 2 === 0 && layer < Number(raw['max_window_layers'] ?? 28);
+const slidesInQwen3Moe = () => true;
 
 const EXPERTS: readonly TensorRule[] = [
   ['ffn_gate_inp', 'mlp.gate'],
@@ -38,6 +44,7 @@ const EXPERT_VALUES: GgufArchitecture['values'] = [
 ];
 
 const ALL_SPARSE: readonly Limit[] = [
+  SILU,
   { field: 'decoder_sparse_step', allowed: [undefined, 1], because: 'llama.cpp expects experts in every layer' },
   { field: 'mlp_only_layers', allowed: [undefined, '[]'], because: 'llama.cpp expects experts in every layer' },
 ];
@@ -48,6 +55,7 @@ export const qwen2: GgufArchitecture = {
   modelTypes: ['qwen2'],
   classes: ['Qwen2ForCausalLM'],
   inBlock: () => [...PRE_NORMS, ...attentionRules(), ...GATED_MLP],
+  limits: [SILU],
 };
 
 export const qwen3: GgufArchitecture = {
@@ -56,7 +64,7 @@ export const qwen3: GgufArchitecture = {
   modelTypes: ['qwen3'],
   classes: ['Qwen3ForCausalLM'],
   inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...GATED_MLP],
-  limits: [NO_BIAS],
+  limits: [SILU, NO_BIAS],
 };
 
 /** Qwen 1.5 and 2 with experts, of which one is shared and gated. */
@@ -76,8 +84,10 @@ export const qwen2Moe: GgufArchitecture = {
     ['ffn_down_shexp', 'mlp.shared_expert.down_proj'],
   ],
   values: [...EXPERT_VALUES, ['expert_shared_feed_forward_length', 'shared_expert_intermediate_size', 'u32']],
+  flags: [['qkv_bias', 'blk.0.attn_q.bias']],
   fixed: { hidden_act: 'silu', norm_topk_prob: false, decoder_sparse_step: 1, mlp_only_layers: [] },
   limits: [...ALL_SPARSE, { field: 'norm_topk_prob', allowed: [undefined, false], because: 'llama.cpp does not normalize there' }],
+  check: (config: ModelConfig, raw: Json, model: string) => checkWindow(config, raw, model, slidesInQwen2Moe),
 };
 
 export const qwen3Moe: GgufArchitecture = {
@@ -90,4 +100,5 @@ export const qwen3Moe: GgufArchitecture = {
   values: EXPERT_VALUES,
   fixed: { hidden_act: 'silu', norm_topk_prob: true, decoder_sparse_step: 1, mlp_only_layers: [] },
   limits: [...ALL_SPARSE, NO_BIAS, { field: 'norm_topk_prob', allowed: [true], because: 'llama.cpp always normalizes there' }],
+  check: (config: ModelConfig, raw: Json, model: string) => checkWindow(config, raw, model, slidesInQwen3Moe),
 };
