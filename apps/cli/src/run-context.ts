@@ -39,8 +39,13 @@ export async function withSignal<Result>(
 ): Promise<Result> {
   const reporter = createReporter({ quiet: options.quiet ?? false });
   const abort = new AbortController();
+  const ignore = () => {
+    process.off('SIGINT', cancel);
+    process.off('SIGTERM', cancel);
+  };
   const cancel = () => {
-    if (abort.signal.aborted) process.exit(130);
+    // A second signal has its own effect then: process.exit would tear threads out of native calls, which ends in a crash.
+    ignore();
     reporter.note('Stopping; press Ctrl-C again to end at once.');
     abort.abort(new Error('interrupted'));
   };
@@ -50,8 +55,7 @@ export async function withSignal<Result>(
     return await body({ reporter, signal: abort.signal });
   } finally {
     reporter.stop();
-    process.off('SIGINT', cancel);
-    process.off('SIGTERM', cancel);
+    ignore();
   }
 }
 

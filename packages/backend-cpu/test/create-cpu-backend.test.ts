@@ -97,4 +97,22 @@ describe('the plug-in', () => {
   it('refuses unknown options and names the nearest', () => {
     expect(() => parseOptions(cpuBackend().options, { thread: 2 }, 'backend')).toThrow('Did you mean "threads"?');
   });
+
+  it('closes in the midst of products, whose results nobody waits for any more', () => {
+    const script = `
+      import { createCpuBackend } from '@calibrant/backend-cpu';
+      import { matmul, tensor } from '@calibrant/core';
+      for (let i = 0; i < 12; i++) {
+        const backend = createCpuBackend({ threads: 2 });
+        const x = await backend.upload(tensor('f32', [64, 64]));
+        for (let k = 0; k < 400; k++) backend.free(backend.run(matmul, { a: x, b: x }, {}).y);
+        const late = backend.download(backend.run(matmul, { a: x, b: x }, {}).y).catch(({ code }) => code);
+        await new Promise((resolve) => setTimeout(resolve, i < 4 ? i : 150 + 5 * i));
+        await backend.close();
+        if (i === 0) console.log(await late);
+      }
+      console.log('closed');`;
+    const { status, stdout, stderr } = runScript(script, root);
+    expect([stderr, stdout.trim(), status]).toEqual(['', 'INVALID_ARGUMENT\nclosed', 0]);
+  });
 });

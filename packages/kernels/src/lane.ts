@@ -20,6 +20,8 @@ export interface LaneOptions {
   /** Kernels whose plain reference the lane can run by itself. */
   readonly references: readonly Kernel<any, any, any>[];
   readonly post: (reply: Reply, transfer?: ArrayBuffer[]) => void;
+  /** Whether the lane is to begin no further command. Default: never. */
+  readonly stopped?: () => boolean;
 }
 
 type Answer = Extract<Command, { op: 'answer' }>;
@@ -30,6 +32,7 @@ export class Lane {
   readonly natives: NativeOperations;
   readonly references: ReadonlyMap<string, Kernel<any, any, any>>;
   readonly #post: LaneOptions['post'];
+  readonly #stopped: () => boolean;
   readonly #buffers = new Map<number, LaneBuffer | PlainError>();
   /** Private copies of shared buffers. */
   readonly #copies = new Map<number, LaneBuffer>();
@@ -38,10 +41,11 @@ export class Lane {
   #running = false;
   #answer?: (answer: Answer) => void;
 
-  constructor({ natives, references, post }: LaneOptions) {
+  constructor({ natives, references, post, stopped = () => false }: LaneOptions) {
     this.natives = natives;
     this.references = new Map(references.map((kernel) => [kernel.name, kernel]));
     this.#post = post;
+    this.#stopped = stopped;
   }
 
   /** Takes commands from the main thread, in order. */
@@ -79,6 +83,7 @@ export class Lane {
       const commands = this.#queue;
       this.#queue = [];
       for (const command of commands) {
+        if (this.#stopped()) return;
         const pending = this.#execute(command);
         if (pending) await pending;
       }
