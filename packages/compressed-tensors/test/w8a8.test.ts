@@ -140,6 +140,15 @@ describe('the config', () => {
     expect(block.input_activations).toMatchObject({ strategy: 'group', group_size: 128, dynamic: true });
   });
 
+  it('says the layout of packed integers whose inputs are quantized, which the library would take for whole ones', async () => {
+    const groupOf = async (scheme: string, activation?: string) =>
+      (await stored({ [MODULE]: affine(scheme) }, activation ? inputs(activation) : undefined)).settings.config_groups.group_0;
+    expect((await groupOf('int4-g130-sym', 'int8-token')).format).toBe('pack-quantized');
+    expect((await groupOf('int4-channel-sym', 'fp8-token')).format).toBe('pack-quantized');
+    expect(await groupOf('int4-g130-sym')).not.toHaveProperty('format');
+    expect(await groupOf('int8-channel-sym', 'int8-token')).not.toHaveProperty('format');
+  });
+
   it('is mixed-precision where layouts differ, each group with its own', async () => {
     const schemes = { [MODULE]: affine('int4-g130-sym'), [OTHER]: float('fp8-channel') };
     const { folder, settings } = await stored(schemes, inputs('fp8-token', [OTHER]));

@@ -14,10 +14,61 @@ transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 
 
-def by_transformers(folder, _):
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+def by_transformers(folder, _, **options):
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options).eval()
     layer = type(model.model.layers[0].mlp.up_proj).__name__
     return model, f"transformers ({layer})"
+
+
+def by_gptqmodel(folder, source):
+    """transformers' own loaders of GPTQ and AWQ, whose layers are GPTQModel's; its torch kernels, since those for AVX-512 compile at the first use."""
+    settings = json.loads((folder / "config.json").read_text())["quantization_config"]
+    if settings["quant_method"] == "gptq":
+        options = transformers.GPTQConfig(bits=settings["bits"], backend="torch")
+    else:
+        options = transformers.AwqConfig(bits=4, group_size=settings["group_size"], zero_point=settings["zero_point"], backend="torch_awq")
+    model, loader = by_transformers(folder, source, quantization_config=options)
+    for layer in model.modules():
+        if hasattr(layer, "qweight"):
+            layer.scales = layer.scales.float()  # the kernel decodes in the type of the scales
+    return model, loader
+
+
+def with_scales_of_kernels(folder, source):
+    """compressed-tensors divides the largest magnitude of a token by 127.5 (7.5 for 4 bits); the kernels of vLLM, SGLang and TensorRT-LLM, as whose Calibrant evaluates, by 127 (7)."""
+    import compressed_tensors.quantization.lifecycle.forward as forward
+
+    model, loader = by_transformers(folder, source)
+    plain = forward.compute_dynamic_scales_and_zp
+
+    def of_kernels(value, args, *others, **named):
+        scale, zero_point = plain(value, args, *others, **named)
+        return (value.abs().amax(-1, keepdim=True) / (2 ** (args.num_bits - 1) - 1) if args.symmetric else scale), zero_point
+
+    forward_of_model = model.forward
+
+    def run(*arguments, **named):
+        forward.compute_dynamic_scales_and_zp = of_kernels
+        try:
+            return forward_of_model(*arguments, **named)
+        finally:
+            forward.compute_dynamic_scales_and_zp = plain
+
+    model.forward = run
+    return model, f"{loader}, scales of kernels"
+
+
+def sensitivity(model, ids, logits):
+    """How far the model's own logits move when its embedding changes by 1e-6: where inputs are rounded, one value that falls on the other side of a step moves everything behind it."""
+    weight = model.get_input_embeddings().weight
+    before = weight.data.clone()
+    moved = []
+    for seed in range(3):
+        noise = torch.randn(before.shape, generator=torch.Generator().manual_seed(seed))
+        weight.data = before * (1 + 1e-6 * noise)
+        moved.append((model(ids).logits[0].float() - logits).abs().max().item())
+    weight.data = before
+    return max(moved)
 
 
 def plain_model(source, weights):
@@ -87,29 +138,32 @@ def by_bitsandbytes(folder, source):
     return model, "transformers, bitsandbytes dequantize_4bit"
 
 
-LOADERS = {"gptq": by_auto_round, "awq": by_autoawq, "ct": by_transformers, "bnb": by_bitsandbytes, "native": by_transformers}
+LOADERS = {"gptq": [by_gptqmodel, by_auto_round], "awq": [by_gptqmodel, by_autoawq], "ct": [by_transformers], "bnb": [by_bitsandbytes], "native": [by_transformers]}
+DYNAMIC_INTEGERS = ["ct-int-w8a8", "ct-int-w4a8", "ct-int-w4a4"]
 
 
 @torch.no_grad()
 def main(folder):
     run = json.loads((folder / "cases.json").read_text())
     ids = torch.tensor([run["ids"]])
-    print("| folder | loaded by | max difference of logits | share of the largest logit | same next token |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| folder | loaded by | max difference of logits | share of the largest logit | same next token | moved by 1e-6 in the embedding |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for case in run["cases"]:
         name = case["name"]
         if "refused" in case:
-            print(f"| {name} | not written: {case['refused']} | | | |")
+            print(f"| {name} | not written: {case['refused']} | | | | |")
             continue
         ours = torch.from_numpy(np.fromfile(folder / f"{name}.f32", dtype=np.float32).reshape(case["shape"]))
-        try:
-            model, loader = LOADERS[name.split("-")[0]](folder / name, run["model"])
-            theirs = model(ids).logits[0].float()
-            difference = (theirs - ours).abs().max().item()
-            same = (theirs.argmax(-1) == ours.argmax(-1)).float().mean().item()
-            print(f"| {name} | {loader} | {difference:.2e} | {difference / ours.abs().max().item():.1e} | {same:.0%} |", flush=True)
-        except Exception as error:  # a table with every row is worth more than a trace
-            print(f"| {name} | failed: {type(error).__name__}: {str(error).splitlines()[0][:160]} | | | |", flush=True)
+        for load in LOADERS[name.split("-")[0]] + [with_scales_of_kernels] * (name in DYNAMIC_INTEGERS):
+            try:
+                model, loader = load(folder / name, run["model"])
+                theirs = model(ids).logits[0].float()
+                difference = (theirs - ours).abs().max().item()
+                same = (theirs.argmax(-1) == ours.argmax(-1)).float().mean().item()
+                moved = f"{sensitivity(model, ids, theirs):.2e}" if difference > 1e-2 else ""
+                print(f"| {name} | {loader} | {difference:.2e} | {difference / ours.abs().max().item():.1e} | {same:.0%} | {moved} |", flush=True)
+            except Exception as error:  # a table with every row is worth more than a trace
+                print(f"| {name} | failed: {type(error).__name__}: {str(error).splitlines()[0][:160]} | | | | |", flush=True)
 
 
 main(pathlib.Path(sys.argv[1]))

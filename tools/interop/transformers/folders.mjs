@@ -21,6 +21,8 @@ if (!out) throw new Error('Give the folder to write.');
 const IDS = Int32Array.from({ length: 24 }, (_, i) => (i * 167 + 11) % 4000);
 
 const gptq = (scheme, version) => ({ scheme, format: { name: 'gptq', options: version ? { version } : {} } });
+/** Static scales need calibration text: the model's own. */
+const calibration = { source: 'self', samples: 8, length: 64, seed: 0 };
 /** Readers compute in the type of the other tensors: f32, so that what differs is not their rounding. */
 const bitsandbytes = (scheme) => ({ scheme, format: { name: 'bitsandbytes', options: { dtype: 'f32' } } });
 const RECIPES = {
@@ -44,6 +46,12 @@ const RECIPES = {
   'ct-naive-fp8-tensor': { scheme: 'fp8-tensor', format: 'compressed-tensors' },
   'ct-float-w8a8-fp8': { scheme: 'fp8-channel', activations: 'fp8-token', format: 'compressed-tensors' },
   'ct-int-w8a8': { scheme: 'int8-channel-sym', activations: 'int8-token', format: 'compressed-tensors' },
+  'ct-int-w8a8-asym': { scheme: 'int8-channel-sym', activations: 'int8-token-asym', format: 'compressed-tensors' },
+  'ct-int-w8a8-static': { scheme: 'int8-channel-sym', activations: 'int8-tensor-static', calibration, format: 'compressed-tensors' },
+  'ct-int-w4a8': { scheme: 'int4-g64-sym', activations: 'int8-token', format: 'compressed-tensors' },
+  'ct-int-w4a4': { scheme: 'int4-channel-sym', activations: 'int4-token', format: 'compressed-tensors' },
+  'ct-int-w4-fp8': { scheme: 'int4-g64-sym', activations: 'fp8-token', format: 'compressed-tensors' },
+  'ct-float-w8a8-fp8-static': { scheme: 'fp8-tensor', activations: 'fp8-tensor-static', calibration, format: 'compressed-tensors' },
   'ct-mixed': { scheme: 'int4-g64-sym', overrides: { '*down_proj*': 'int8-channel-sym' }, format: 'compressed-tensors' },
   'bnb-nf4': bitsandbytes('nf4'),
   'bnb-nf4-dq': bitsandbytes('nf4-dq'),

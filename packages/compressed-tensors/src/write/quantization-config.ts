@@ -58,7 +58,7 @@ export function quantizationConfig(
       weights: weightArguments(group),
       input_activations: group.activations ? activationArguments(group.activations) : null,
       output_activations: null,
-      ...(mixed ? { format: group.format } : {}),
+      ...(mixed || !inferable(group) ? { format: group.format } : {}),
     },
   ]);
   return {
@@ -70,6 +70,11 @@ export function quantizationConfig(
     kv_cache_scheme: cache ? cacheArguments(cache) : null,
     global_compression_ratio: null,
   };
+}
+
+/** Whether the library finds the layout by the grids alone: that of 0.19 takes integers with quantized inputs for `int-quantized` unless they say otherwise. */
+function inferable({ scheme, activations, format }: Group): boolean {
+  return !(scheme.kind === 'affine' && activations && format === 'pack-quantized');
 }
 
 function gridName(scheme: TensorScheme): string {
