@@ -6,10 +6,13 @@ import {
   convert,
   linear,
   type RunOptions,
+  type ScalingSite,
   throwIfAborted,
   withBuffers,
 } from '@calibrant/core';
 import type { LinearInfo, Transformer, TransformerBlock } from '@calibrant/transformer';
+import { allScalingSites } from '../transform/scaling-sites.js';
+import { alignWeights } from './align-weights.js';
 
 export interface MeasureLayersInput extends RunOptions {
   readonly base: Transformer;
@@ -42,7 +45,8 @@ interface Energy {
 
 /**
  * What each linear layer loses: `‖ŵ − w‖² / ‖w‖²` of its weight, and `‖x (ŵ − w)ᵀ‖² / ‖x wᵀ‖²` of its output on what the full-precision model feeds it. And
- * how far the hidden states of the whole quantized model are off behind each block. One block of both models is in memory at a time; sums in f64.
+ * how far the hidden states of the whole quantized model are off behind each block. What a transform scaled is taken back before weights are compared. One block of both models is in
+ * memory at a time, the quantized one twice where it was scaled; sums in f64.
  */
 export async function measureLayers(input: MeasureLayersInput): Promise<MeasuredLayers> {
   const { base, quantized, sequences, backend, onEvent, signal } = input;
@@ -50,13 +54,14 @@ export async function measureLayers(input: MeasureLayersInput): Promise<Measured
   const drift: number[] = [];
   const { embedding, head } = base.description;
   layers.push(...(await outsideBlocks(input, embedding.weight.name)));
+  const sites = allScalingSites(base.description);
   const states: { base: BufferHandle; quantized: BufferHandle }[] = [];
   try {
     for (const ids of sequences) states.push({ base: await base.embed(ids), quantized: await quantized.embed(ids) });
     for (let index = 0; index < base.blockCount; index++) {
       throwIfAborted(signal);
       onEvent?.({ phase: 'Comparing layers', done: index, total: base.blockCount, unit: 'blocks' });
-      const measured = await measureBlock(input, base.block(index), quantized.block(index), states);
+      const measured = await measureBlock(input, base.block(index), quantized.block(index), sites.get(index) ?? [], states);
       layers.push(...measured.layers);
       drift.push(measured.drift);
     }
@@ -72,11 +77,14 @@ async function measureBlock(
   { backend, quantized }: MeasureLayersInput,
   block: TransformerBlock,
   other: TransformerBlock,
+  sites: readonly ScalingSite[],
   states: { base: BufferHandle; quantized: BufferHandle }[],
 ): Promise<{ layers: MeasuredLayer[]; drift: number }> {
   const weights = await block.load();
   const otherWeights = await other.load();
+  let compared = otherWeights;
   try {
+    compared = await alignWeights(backend, sites, weights, other, otherWeights);
     const linears = block.stages.flatMap((stage) => stage.linears);
     const outputs = new Map<string, Energy>(linears.map(({ name }) => [name, { error: 0, norm: 0 }]));
     const moved: Energy = { error: 0, norm: 0 };
@@ -85,7 +93,7 @@ async function measureBlock(
       const observe = (point: string, x: BufferHandle) => {
         for (const { name, input } of linears) {
           if (input !== point) continue;
-          const [y, z] = [weights, otherWeights].map((of) => backend.run(linear, { x, w: of.get(name) as BufferHandle }, {}).y);
+          const [y, z] = [weights, compared].map((of) => backend.run(linear, { x, w: of.get(name) as BufferHandle }, {}).y);
           waiting.push(addEnergy(backend, y, z, outputs.get(name) as Energy));
           backend.free(y, z);
         }
@@ -101,7 +109,7 @@ async function measureBlock(
     const layers: MeasuredLayer[] = [];
     for (const info of linears) {
       const energy: Energy = { error: 0, norm: 0 };
-      await addEnergy(backend, weights.get(info.name) as BufferHandle, otherWeights.get(info.name) as BufferHandle, energy);
+      await addEnergy(backend, weights.get(info.name) as BufferHandle, compared.get(info.name) as BufferHandle, energy);
       const output = outputs.get(info.name) as Energy;
       layers.push({
         ...identity(info, quantized.checkpoint),
@@ -114,6 +122,7 @@ async function measureBlock(
   } finally {
     block.release(weights);
     other.release(otherWeights);
+    if (compared !== otherWeights) other.release(compared);
   }
 }
 

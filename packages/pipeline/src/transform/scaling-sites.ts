@@ -50,6 +50,16 @@ export function scalingSites(
   return { sites, unfoldable };
 }
 
+/** Every place whose channels can be scaled, whatever is quantized. */
+export function allScalingSites(description: ArchitectureDescription): ReadonlyMap<number, readonly ScalingSite[]> {
+  const sites = new Map<number, ScalingSite[]>();
+  for (const input of foldableInputs(description)) {
+    const site = siteOf(input, { schemes: new Map() });
+    if (site && input.block !== 'head') sites.set(input.block, [...(sites.get(input.block) ?? []), site]);
+  }
+  return sites;
+}
+
 function siteOf({ value, points, width, linears, previous }: FoldableInput, grids: PlannedGrids): ScalingSite | undefined {
   if (!previous || !points.includes(value)) return undefined;
   const { kind, weight, bias, offset, rows, sharedBy } = previous;
