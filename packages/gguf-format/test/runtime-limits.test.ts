@@ -142,4 +142,14 @@ describe('a file gives the logits of its checkpoint', () => {
     const found = toF32(await openTransformer(again, backend).logits(ids));
     expect(expected.reduce((most, logit, i) => Math.max(most, Math.abs(logit - found[i])), 0)).toBeLessThan(1e-4);
   });
+
+  it('whose config leaves out what its class says', async () => {
+    const silent = { num_experts_per_tok: undefined, rms_norm_eps: undefined };
+    const { checkpoint, ids } = withConfig(formulaModel('mixtral'), silent);
+    const expected = toF32(await openTransformer(checkpoint, backend).logits(ids));
+    const again = await throughFile(checkpoint);
+    expect(again.config).toMatchObject({ num_experts_per_tok: 2, rms_norm_eps: 1e-5 });
+    const found = toF32(await openTransformer(again, backend).logits(ids));
+    expect(expected.reduce((most, logit, i) => Math.max(most, Math.abs(logit - found[i])), 0)).toBeLessThan(1e-4);
+  });
 });

@@ -65,6 +65,8 @@ export interface GgufArchitecture {
   readonly spelling?: Partial<Record<SizeName, readonly string[]>>;
   /** Values where config.json is silent. */
   readonly defaults?: Readonly<Record<string, number>>;
+  /** By model type: what its config class says where config.json is silent, of the values below. */
+  readonly silent?: Readonly<Record<string, Json>>;
   /** Heads that share keys and values, where config.json has its own way to say it. */
   kvHeads?(config: Json, heads: number): number;
   readonly epsilon: { readonly key: 'layer_norm_epsilon' | 'layer_norm_rms_epsilon'; readonly config: string };

@@ -25,8 +25,9 @@ export function modelKeys(architecture: GgufArchitecture, config: ModelConfig, r
   const window = config.slidingWindow ?? (architecture.name === 'phi3' ? 0 : undefined);
   if (window !== undefined) entries.push(['attention.sliding_window', value.u32(window)]);
   entries.push(...scalingKeys(config, architecture.name));
+  const silent = architecture.silent?.[config.modelType];
   for (const [key, field, type, fallback] of architecture.values ?? []) {
-    const found = raw[field] ?? (key === 'expert_count' ? raw['num_local_experts'] : undefined) ?? fallback;
+    const found = raw[field] ?? silent?.[field] ?? (key === 'expert_count' ? raw['num_local_experts'] : undefined) ?? fallback;
     if (typeof found === 'number' || typeof found === 'boolean') entries.push([key, { type, value: found as Scalar }]);
   }
   for (const [key, constant] of architecture.constants ?? [])

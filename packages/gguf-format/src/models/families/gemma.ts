@@ -82,7 +82,6 @@ export const gemma3: GgufArchitecture = {
     num_key_value_heads: 4,
     head_dim: 256,
     max_position_embeddings: 131072,
-    rms_norm_eps: 1e-6,
     sliding_window: 4096,
     vocab_size: 262208,
   },

@@ -8,6 +8,9 @@ export const llama: GgufArchitecture = {
   modelTypes: ['llama', 'mistral', 'mixtral'],
   classes: ['LlamaForCausalLM', 'MistralForCausalLM', 'MixtralForCausalLM'],
   variant: ({ has, number }) => (has('blk.0.ffn_gate_inp.weight') ? 2 : number('attention.sliding_window') !== undefined ? 1 : 0),
+  silent: { mixtral: { num_local_experts: 8, num_experts_per_tok: 2 } },
+  // The first Llama's own name.
+  spelling: { max_position_embeddings: ['max_position_embeddings', 'max_sequence_length'] },
   epsilon: RMS,
   rope: { theta: 10000 },
   factorTensors: ['llama3', 'longrope'],

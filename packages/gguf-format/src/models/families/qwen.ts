@@ -37,11 +37,14 @@ const EXPERTS: readonly TensorRule[] = [
   ['ffn_down_exps', 'mlp.experts.#.down_proj'],
 ];
 
-const EXPERT_VALUES: GgufArchitecture['values'] = [
-  ['expert_count', 'num_experts', 'u32'],
-  ['expert_used_count', 'num_experts_per_tok', 'u32'],
-  ['expert_feed_forward_length', 'moe_intermediate_size', 'u32'],
-];
+/** With the sizes of the config class where config.json is silent. */
+function expertValues(count: number, used: number, size: number): NonNullable<GgufArchitecture['values']> {
+  return [
+    ['expert_count', 'num_experts', 'u32', count],
+    ['expert_used_count', 'num_experts_per_tok', 'u32', used],
+    ['expert_feed_forward_length', 'moe_intermediate_size', 'u32', size],
+  ];
+}
 
 const ALL_SPARSE: readonly Limit[] = [
   SILU,
@@ -83,7 +86,7 @@ export const qwen2Moe: GgufArchitecture = {
     ['ffn_up_shexp', 'mlp.shared_expert.up_proj'],
     ['ffn_down_shexp', 'mlp.shared_expert.down_proj'],
   ],
-  values: [...EXPERT_VALUES, ['expert_shared_feed_forward_length', 'shared_expert_intermediate_size', 'u32']],
+  values: [...expertValues(60, 4, 1408), ['expert_shared_feed_forward_length', 'shared_expert_intermediate_size', 'u32', 5632]],
   flags: [['qkv_bias', 'blk.0.attn_q.bias']],
   fixed: { hidden_act: 'silu', norm_topk_prob: false, decoder_sparse_step: 1, mlp_only_layers: [] },
   limits: [...ALL_SPARSE, { field: 'norm_topk_prob', allowed: [undefined, false], because: 'llama.cpp does not normalize there' }],
@@ -97,7 +100,7 @@ export const qwen3Moe: GgufArchitecture = {
   classes: ['Qwen3MoeForCausalLM'],
   head: 'own',
   inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...EXPERTS],
-  values: EXPERT_VALUES,
+  values: expertValues(128, 8, 768),
   fixed: { hidden_act: 'silu', norm_topk_prob: true, decoder_sparse_step: 1, mlp_only_layers: [] },
   limits: [...ALL_SPARSE, NO_BIAS, { field: 'norm_topk_prob', allowed: [true], because: 'llama.cpp always normalizes there' }],
   check: (config: ModelConfig, raw: Json, model: string) => checkWindow(config, raw, model, slidesInQwen3Moe),
