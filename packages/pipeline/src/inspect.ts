@@ -1,6 +1,14 @@
-import { type Backend, type Checkpoint, elementCount, type Registry, type RunOptions, type TensorInfo } from '@calibrant/core';
+import {
+  type Backend,
+  CalibrantError,
+  type Checkpoint,
+  elementCount,
+  type Registry,
+  type RunOptions,
+  type TensorInfo,
+} from '@calibrant/core';
 import { readLooseSafetensors } from './loose-safetensors.js';
-import { openModel } from './open-model.js';
+import { openModel, openSingleFile, singleFile } from './open-model.js';
 
 export interface ModelInspection {
   readonly name: string;
@@ -14,6 +22,8 @@ export interface ModelInspection {
   readonly types: readonly { type: string; tensors: number; parameters: number; bytes: number }[];
   readonly tensors: readonly { name: string; type: string; shape: readonly number[]; bytes: number; file: string }[];
   readonly files: readonly string[];
+  /** Why nothing but this can be done with the file here. */
+  readonly note?: string;
 }
 
 const SHAPE_KEYS: Readonly<Record<string, string>> = {
@@ -29,7 +39,7 @@ const SHAPE_KEYS: Readonly<Record<string, string>> = {
 
 /**
  * Lists what a model holds, from its headers alone. A safetensors file, or a folder of them without `config.json`, shows its tensors, with an unknown
- * architecture.
+ * architecture; a GGUF file that is no model for this package shows its own, with a note that says why.
  *
  * @throws CalibrantError as {@link openModel} does.
  */
@@ -38,11 +48,38 @@ export async function inspectModel(
 ): Promise<ModelInspection> {
   const loose = await readLooseSafetensors(options.model, options);
   if (loose) return describe({ ...loose, config: {}, files: [] });
-  const checkpoint = await openModel(options.model, options);
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = await openModel(options.model, options);
+  } catch (error) {
+    const found = await unreadable(error, options);
+    if (found) return found;
+    throw error;
+  }
   try {
     return describe({ ...checkpoint, tensors: [...checkpoint.tensors.values()] });
   } finally {
     await checkpoint.close();
+  }
+}
+
+/** What the headers of a single file say that is no model for any reader here, and why it is not. */
+async function unreadable(
+  error: unknown,
+  options: { model: string; registry: Registry; backend: Backend } & RunOptions,
+): Promise<ModelInspection | undefined> {
+  const fits = CalibrantError.isInstance(error) && ['UNSUPPORTED', 'CORRUPT_FILE', 'SHAPE_MISMATCH'].includes(error.code);
+  const file = fits ? await singleFile(options.model) : undefined;
+  if (!fits || file === undefined) return undefined;
+  const source = await openSingleFile(file, options.signal);
+  try {
+    for (const format of options.registry.list('format')) {
+      const found = await format.reader?.inspectFile?.(source, options).catch(() => undefined);
+      if (found) return { ...describe({ ...found, name: file, files: [] }), note: error.message };
+    }
+    return undefined;
+  } finally {
+    await source.close();
   }
 }
 

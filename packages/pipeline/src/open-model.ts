@@ -36,6 +36,12 @@ export async function referenceKind(reference: string): Promise<'file' | 'folder
   return stats?.isFile() ? 'file' : stats?.isDirectory() ? 'folder' : undefined;
 }
 
+/** The file that a reference stands for: itself, or the only GGUF model of a folder. */
+export async function singleFile(reference: string): Promise<string | undefined> {
+  const kind = await referenceKind(reference);
+  return kind === 'file' ? reference : kind === 'folder' ? onlyGguf(reference) : undefined;
+}
+
 /** @throws CalibrantError `CORRUPT_FILE` for an empty file, such as a download leaves that did not begin. */
 export async function openSingleFile(file: string, signal: AbortSignal | undefined): Promise<ByteSource> {
   const source = await openSource(file, signal ? { signal } : {});

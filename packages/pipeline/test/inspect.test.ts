@@ -1,7 +1,7 @@
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createReferenceBackend } from '@calibrant/core';
-import { inspectModel } from '@calibrant/pipeline';
+import { inspectModel, quantizeModel } from '@calibrant/pipeline';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { scratchFolder, testRegistry } from './fixture.js';
@@ -35,6 +35,28 @@ describe('inspectModel', () => {
     const model = await inspect(modelFolder);
     expect([architecture, tensors.length]).toEqual(['unknown', 2 * model.tensors.length]);
     expect(new Set(tensors.map(({ file }) => file))).toEqual(new Set(['first.safetensors', 'second.safetensors']));
+  });
+
+  it('shows the headers of a GGUF file that is no model for it, with the reason', async () => {
+    const model = await quantizeModel({
+      model: modelFolder,
+      out: scratch.path('q'),
+      recipe: { scheme: 'F16', format: 'gguf' },
+      ...options,
+    });
+    const bytes = await readFile(model.files[0]);
+    await writeFile(scratch.path('other.gguf'), Buffer.from(bytes.toString('latin1').replaceAll('llama', 'lucky'), 'latin1'));
+    const { architecture, parameters, shape, types, tensors, note } = await inspect(scratch.path('other.gguf'));
+    const known = await inspect(model.files[0]);
+    expect([architecture, parameters, shape['layers']]).toEqual(['lucky', known.parameters, 4]);
+    expect([types, known.note]).toEqual([known.types, undefined]);
+    expect(tensors.map(({ name }) => name)).toContain('blk.0.attn_q.weight');
+    expect(note).toMatch(/architecture "lucky" cannot be read as a checkpoint/);
+    await writeFile(scratch.path('cut.gguf'), bytes.subarray(0, 200_000));
+    await expect(inspect(scratch.path('cut.gguf'))).rejects.toMatchObject({
+      code: 'CORRUPT_FILE',
+      message: expect.stringMatching(/truncated/),
+    });
   });
 
   it('says of a file what is wrong with it', async () => {

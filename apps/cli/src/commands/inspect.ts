@@ -39,6 +39,7 @@ function describe(model: ModelInspection, everyTensor: boolean): string {
     formatBytes(bytes),
   ]);
   const parts = [renderTable(['', ''], facts, ['left', 'left']), renderTable(['stored as', 'tensors', 'parameters', 'bytes'], types)];
+  if (model.note) parts.push(`Its header alone is read here: ${model.note}`);
   if (everyTensor)
     parts.push(
       renderTable(

@@ -210,9 +210,21 @@ export interface Format<Options = unknown> extends PluginBase<'format', Options>
   readonly importance?: ImportanceFiles;
 }
 
+/** What the headers of a file say. */
+export interface FileContents {
+  /** Sizes under Hugging Face's names, as far as they are there, and `model_type`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Under the names in the file. */
+  readonly tensors: readonly TensorInfo[];
+}
+
 export interface FormatReader {
   /** A single-file model, recognized by its first bytes. */
   openFile?(source: ByteSource, context: FormatContext): Promise<Checkpoint | undefined>;
+  /**
+   * What a file of this format holds, from its headers, where it is no model that {@link openFile} reads: of another architecture, without sizes, or no model at all.
+   */
+  inspectFile?(source: ByteSource, context: FormatContext): Promise<FileContents | undefined>;
   /** A folder that an ordinary reader opened; wraps it when its config names this format. */
   openFolder?(checkpoint: Checkpoint, context: FormatContext): Promise<Checkpoint | undefined>;
 }

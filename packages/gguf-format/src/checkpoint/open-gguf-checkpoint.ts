@@ -65,15 +65,20 @@ async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoi
 
 /** {@link openGgufCheckpoint} for a source that begins as a GGUF file does, else undefined. */
 export async function openGgufFile(source: ByteSource, context: { readonly backend: Backend }): Promise<Checkpoint | undefined> {
-  if (source.size < 4) return undefined;
+  return (await isGguf(source)) ? openGgufCheckpoint(source, context) : undefined;
+}
+
+/** Whether a source begins as a GGUF file does. */
+export async function isGguf(source: ByteSource): Promise<boolean> {
+  if (source.size < 4) return false;
   const start = await source.read(0, 4);
-  if (new DataView(start.buffer, start.byteOffset, 4).getUint32(0, true) !== MAGIC) return undefined;
-  return openGgufCheckpoint(source, context);
+  return new DataView(start.buffer, start.byteOffset, 4).getUint32(0, true) === MAGIC;
 }
 
 const DTYPES: Readonly<Record<string, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
-function tensorInfo(name: string, shape: readonly number[], { type, bytes, source }: GgufModelTensor): TensorInfo {
+/** A tensor of the file under a name and in the shape that a checkpoint gives it. */
+export function tensorInfo(name: string, shape: readonly number[], { type, bytes, source }: GgufModelTensor): TensorInfo {
   const dtype = DTYPES[type.name];
   return { name, shape, bytes, file: source.name, dtype: dtype ?? 'f32', ...(dtype ? {} : { storage: type.name }) };
 }

@@ -1,6 +1,7 @@
 import { CalibrantError, defineFormat, type FormatInput, type PlannedTensor } from '@calibrant/core';
 import { z } from 'zod';
 import { BLOCK_TYPES, type BlockTypeName } from '../blocks/block-types.js';
+import { inspectGgufFile } from '../checkpoint/inspect-file.js';
 import { openGgufFile } from '../checkpoint/open-gguf-checkpoint.js';
 import { exactIntegers } from '../grids/block-integers.js';
 import { imatrixFiles } from '../imatrix/imatrix-files.js';
@@ -92,7 +93,7 @@ export function ggufFormat() {
         files.map(({ name }) => name),
       );
     },
-    reader: { openFile: openGgufFile },
+    reader: { openFile: openGgufFile, inspectFile: inspectGgufFile },
     importance: imatrixFiles,
   });
 }
