@@ -75,7 +75,7 @@ export function cutWindows(ids: ArrayLike<number>, options: CutOptions = {}): To
   const needed = protocol.kind === 'llama-perplexity' ? protocol.length : 2;
   if (ids.length < needed)
     throw wrong(
-      `The text has ${ids.length} tokens; ${protocol.name} needs at least ${needed}${needed === 2 ? ' to predict one from another' : ''}. Give a longer text.`,
+      `The text has ${ids.length} token${ids.length === 1 ? '' : 's'}; ${protocol.name} needs at least ${needed}${needed === 2 ? ' to predict one from another' : ''}. Give a longer text.`,
     );
   const windows: Int32Array[] = [];
   const scoredFrom: number[] = [];

@@ -154,6 +154,7 @@ describe('evaluateModel', () => {
     expect(written).toMatchObject({
       name: 'written',
       maxTokens: 5,
+      cut: 0,
       model: { accuracy: { value: 0.5 } },
       base: { accuracy: { value: 0.5 } },
     });

@@ -8,6 +8,8 @@ export interface ReportData {
   readonly size: SizeFigures;
   /** ISO time at which it was measured. */
   readonly made: string;
+  /** Seed of everything that was drawn for it. */
+  readonly seed?: number;
   /** Versions of the packages that measured, by name. */
   readonly versions: Readonly<Record<string, string>>;
   /** The recipe that made the model. */
@@ -35,6 +37,8 @@ export interface ModelIdentity {
   readonly name: string;
   /** The full-precision model: a Hub repository or the name of a folder. */
   readonly base?: string;
+  /** SHA-256 over the base's files, where they are local or at a commit. */
+  readonly baseSha256?: string;
   readonly architecture?: string;
   readonly parameters: number;
   readonly files?: readonly { readonly name: string; readonly bytes: number; readonly sha256?: string }[];
@@ -131,6 +135,8 @@ export interface TaskFigures extends ScoreFigures {
   readonly pValue?: number;
   /** What guessing gives. */
   readonly chance?: number;
+  /** SHA-256 of the items. */
+  readonly sha256?: string;
 }
 
 /** Facts hidden in long texts. */
@@ -213,6 +219,9 @@ export interface RunFigures {
   readonly meanKl?: Estimate;
   readonly perplexity?: Estimate;
   readonly sameTop?: Estimate;
+  /** Expected calibration error of next-token predictions. */
+  readonly ece?: number;
+  readonly tasks?: readonly TaskFigures[];
   /** The run that the report is about. */
   readonly here?: boolean;
 }

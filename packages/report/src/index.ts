@@ -5,7 +5,7 @@
 
 export type { Advice } from './advice/advice.js';
 export { advise } from './advice/advise.js';
-export { COMPARISON_HEAD, comparisonRows, comparisonWarnings, renderComparison, runOf } from './compare.js';
+export { COMPARISON_HEAD, comparedScores, comparisonRows, comparisonWarnings, renderComparison, runOf } from './compare.js';
 export type * from './data.js';
 export { renderHtml } from './html/render-html.js';
 export { modelCard } from './markdown/model-card.js';

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { renderComparison, renderHtml } from '@calibrant/report';
+import { renderComparison, renderHtml, runOf } from '@calibrant/report';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Browser, type BrowserContextOptions, chromium } from 'playwright-core';
 import { sampleData } from './sample-data.js';
@@ -70,6 +70,29 @@ if (!installed) process.stderr.write('left out: packages/report/test/browser.tes
   it.each([1000, 360])('nothing is wider than a window of %d pixels', async (width) => {
     const { page } = await open(renderHtml(sampleData()), { viewport: { width, height: 800 } });
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    await page.context().close();
+  });
+
+  it('no table is cut off in a window of 1000 pixels, nor on paper', async () => {
+    const data = sampleData();
+    const tasks = data.tasks!.map((task) => ({ ...task, metric: 'log-likelihood per byte', broken: 120, mended: 100, pValue: 0.2 }));
+    for (const html of [renderHtml({ ...data, tasks }), renderComparison([runOf({ ...data, tasks }), ...data.runs!])]) {
+      const { page } = await open(html, { viewport: { width: 1000, height: 800 } });
+      const hidden = () => page.locator('.scroll').evaluateAll((all) => all.map((each) => each.scrollWidth - each.clientWidth));
+      expect(Math.max(...(await hidden()))).toBeLessThanOrEqual(0);
+      await page.emulateMedia({ media: 'print' });
+      await page.setViewportSize({ width: 700, height: 1000 });
+      expect(Math.max(...(await hidden()))).toBeLessThanOrEqual(0);
+      await page.context().close();
+    }
+  });
+
+  it('drawings keep letters that can be read in a narrow window', async () => {
+    const { page } = await open(renderHtml(sampleData()), { viewport: { width: 360, height: 800 } });
+    const sizes = await page
+      .locator('svg.plot')
+      .evaluateAll((all) => all.map((svg) => (12 * svg.getBoundingClientRect().width) / (svg as SVGSVGElement).viewBox.baseVal.width));
+    expect(Math.min(...sizes)).toBeGreaterThan(8);
     await page.context().close();
   });
 

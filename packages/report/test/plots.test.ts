@@ -36,6 +36,8 @@ describe('plots', () => {
     const drawing = errorHeatMap(data.layers!)!;
     expect(count(drawing.svg.slice(drawing.svg.indexOf('aria-label="cell"')), /<rect /g)).toBe(data.layers!.length);
     expect(drawing.description).toContain('model.layers.3.down_proj.weight');
+    expect(drawing.title).toMatch(/^Relative error of each layer’s output, 0\.3\d % to 30\.\d %$/);
+    expect(drawing.svg.includes('>30.7 %<')).toBe(true);
   });
 
   it('of several layers of one kind in a block the worst is shown', () => {

@@ -1,5 +1,6 @@
 import {
   advise,
+  comparedScores,
   comparisonWarnings,
   modelCard,
   parseReport,
@@ -121,6 +122,10 @@ describe('advice', () => {
     expect(clipped.finding).toMatch(/^Clipping limits/);
     expect(clipped.evidence).toContain('5.0 % of its energy is lost by clipping, 0.10 % by rounding');
     expect(clipped.next).toMatchObject({ options: '--activation-calibrator mse', expectation: expect.stringContaining('loses 0.12 %') });
+    // On the measured text no range is good: then more of it would not help.
+    const [hopeless] = advise(own(0.0015, 0.0002));
+    expect(hopeless.finding).toMatch(/no other range would serve/);
+    expect(hopeless.next!.options).toBe("--keep-activations '*down_proj.weight'");
     const [rounded] = advise(own(0.001, 0.05));
     expect(rounded.finding).toMatch(/^Rounding limits/);
     expect(rounded.next!.options).toBe('--method smoothquant --activations int8-token');
@@ -194,11 +199,36 @@ describe('comparison', () => {
     const data = sampleData();
     const other = { ...data, quality: { ...data.quality!, protocol: 'strided', text: { name: 'b', tokens: 1 } } };
     expect(comparisonWarnings([data, data])).toEqual([]);
+    const shorter = { ...data, quality: { ...data.quality!, text: { ...data.quality!.text, tokens: 512 } } };
+    expect(comparisonWarnings([data, shorter])).toEqual([expect.stringMatching(/different lengths of the text/)]);
+    const asked = (sha256: string) => ({ ...data, tasks: data.tasks!.map((task) => ({ ...task, sha256 })) });
+    expect(comparisonWarnings([asked('a'), asked('a')])).toEqual([]);
+    expect(comparisonWarnings([asked('a'), asked('b')])).toEqual([expect.stringMatching(/other items of my-task, 5-shot/)]);
     const elsewhere = { ...data, model: { ...data.model, base: 'org/other' } };
     expect(comparisonWarnings([data, elsewhere])).toEqual(['The runs have different base models: each divergence is from its own.']);
     expect(comparisonWarnings([data, other, bare]).join(' ')).toMatch(
       /no measured quality[\s\S]*different texts[\s\S]*different protocols/,
     );
+  });
+
+  it('puts calibration errors and scores of the same tasks side by side', () => {
+    const data = sampleData();
+    const [task] = data.tasks!;
+    const other = {
+      ...data,
+      size: { ...data.size, bytes: 1 },
+      tasks: [
+        { ...task, value: 0.5, low: 0.45, high: 0.55 },
+        { ...task, name: 'more' },
+      ],
+    };
+    const { head, rows } = comparedScores([runOf(data, 'large'), runOf(other, 'small'), { name: 'bare', bytes: 1e9, bitsPerWeight: 16 }])!;
+    expect(head).toEqual(['', 'small', 'large', 'bare']);
+    expect(rows[0]).toEqual(['expected calibration error', '0.0500', '0.0500', '–']);
+    expect(rows[1]).toEqual(['my-task, 5-shot (accuracy, 500 items)', '50.0 % (45.0 % – 55.0 %)', '61.0 % (57.0 % – 65.0 %)', '–']);
+    expect(rows[2].slice(1)).toEqual(['61.0 % (57.0 % – 65.0 %)', '–', '–']);
+    expect(comparedScores(data.runs!)).toBeUndefined();
+    expect(renderComparison([runOf(data), runOf(other, 'small')])).toContain('my-task, 5-shot (accuracy, 500 items)');
   });
 
   it('takes a run from a report', () => {

@@ -27,8 +27,8 @@ export async function expectCachedAsWhole(
   for (let index = 0; index < model.blockCount; index++) weights.push(await model.block(index).load());
   const decoder = createCachedDecoder(model, weights, 0, length);
   for (let t = 0; t < length; t++) {
-    const handle = await decoder.step(Int32Array.of(sequences[0][t], sequences[1][t]));
-    const logits = await backend.download(handle);
+    const handle = await decoder.step(Int32Array.of(sequences[0][t], sequences[1][t]), true);
+    const logits = await backend.download(handle!);
     backend.free(handle);
     for (const i of [0, 1]) expect(maxDifference(row(logits, i), row(expected[i], t)) / size).toBeLessThan(1e-5);
   }

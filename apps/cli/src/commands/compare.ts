@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { COMPARISON_HEAD, comparisonRows, comparisonWarnings, renderComparison } from '@calibrant/report';
+import { COMPARISON_HEAD, comparedScores, comparisonRows, comparisonWarnings, renderComparison } from '@calibrant/report';
 import type { Command } from 'commander';
 import { renderTable } from '../output/table.js';
 import { readRuns } from './report-runs.js';
@@ -24,6 +24,10 @@ export function addCompare(program: Command): Command {
       if (options.out !== undefined) await writeFile(options.out, renderComparison(runs, warnings));
       for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
       if (options.json) process.stdout.write(`${JSON.stringify({ runs, warnings }, null, 2)}\n`);
-      else process.stdout.write(`${renderTable(COMPARISON_HEAD, comparisonRows(runs))}\n${options.out ? `Written: ${options.out}\n` : ''}`);
+      else {
+        const scores = comparedScores(runs);
+        const tables = [renderTable(COMPARISON_HEAD, comparisonRows(runs)), ...(scores ? [renderTable(scores.head, scores.rows)] : [])];
+        process.stdout.write(`${tables.join('\n\n')}\n${options.out ? `Written: ${options.out}\n` : ''}`);
+      }
     });
 }

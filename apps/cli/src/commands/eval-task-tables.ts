@@ -29,11 +29,10 @@ export function describeTasks(tasks: readonly Task[]): string {
       ? `\n\nExpected calibration error of the choices\n${renderTable(compared ? ['task', 'base', 'model'] : ['task', 'model'], calibrated)}`
       : '';
   const notes = tasks.flatMap((task) => {
-    if (task.kind === 'generation') return [];
-    const cut = task.cut > 0 ? ` ${task.cut} contexts were longer than the model sees and lost their beginning.` : '';
-    return [`${task.name}: guessing gives ${(100 * task.model.chance).toFixed(1)} %.${cut}`];
+    const cut = task.cut > 0 ? [`${task.name}: ${task.cut} contexts were longer than the model sees and lost their beginning.`] : [];
+    return task.kind === 'generation' ? cut : [`${task.name}: guessing gives ${(100 * task.model.chance).toFixed(1)} %.`, ...cut];
   });
-  return `${tables}\n${notes.join(' ')}${calibration}`;
+  return [tables, ...(notes.length > 0 ? [`\n${notes.join(' ')}`] : []), calibration].join('');
 }
 
 /** `mmlu, 5-shot` */

@@ -38,6 +38,8 @@ export interface GenerationResult extends TaskSource {
   readonly model: { readonly accuracy: Proportion };
   readonly base?: { readonly accuracy: Proportion };
   readonly comparison?: PairedComparison;
+  /** Prompts that lost their beginning, because the model does not see that many tokens. */
+  readonly cut: number;
   /** The first items, to look at. */
   readonly samples: readonly {
     readonly prompt: string;
@@ -72,13 +74,14 @@ export function choiceResult(
   };
 }
 
-/** Figures of a task in which models write. @param written what the model wrote for each item, `ofBase` what the base wrote; behind examples both count up to a blank line */
+/** Figures of a task in which models write. @param written what the model wrote for each item, `ofBase` what the base wrote; behind examples both count up to a blank line. `cut`: prompts that lost their beginning */
 export function generationResult(
   source: TaskSource,
   maxTokens: number,
   items: readonly GenerationItem[],
   written: readonly string[],
   ofBase?: readonly string[],
+  cut = 0,
 ): GenerationResult {
   if (items.length === 0) throw new CalibrantError('INVALID_ARGUMENT', `${source.name} has no items.`);
   const [texts, base] = source.examples ? [written.map(firstParagraph), ofBase?.map(firstParagraph)] : [written, ofBase];
@@ -90,6 +93,7 @@ export function generationResult(
     ...source,
     items: items.length,
     maxTokens,
+    cut,
     model: { accuracy: proportion(right) },
     ...(base && baseRight
       ? {

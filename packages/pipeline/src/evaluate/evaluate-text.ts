@@ -2,7 +2,7 @@ import { CalibrantError, type RunOptions } from '@calibrant/core';
 import { type Evaluation, evaluateText, type ModelIdentity, type TextEvaluation } from '@calibrant/eval';
 import { withBaseFile, withSavedBase } from './base-file.js';
 import { type CutTextOptions, checkPositions, cutText } from './cut-text.js';
-import type { OpenedModel } from './open-models.js';
+import { checkVocabulary, type OpenedModel } from './open-models.js';
 import { readText } from './read-text.js';
 
 export interface TextOptions extends CutTextOptions {
@@ -32,6 +32,7 @@ export async function evaluateOnText(
   const { windows, ids } = cutText(text, model.tokenizer, options);
   checkPositions(windows, model.transformer);
   if (base) {
+    checkVocabulary(model, base);
     const ofBase = cutText(text, base.tokenizer, options).ids;
     if (ofBase.length !== ids.length || ofBase.some((id, i) => id !== ids[i]))
       throw differentTokens(model, base, ids.length, ofBase.length);

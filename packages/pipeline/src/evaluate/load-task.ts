@@ -37,7 +37,13 @@ export async function loadTask(
   const { limit = Infinity, shots, seed, signal } = options;
   const found = findTask(task);
   const { name, file, known } = found;
-  const rows = await readRows(file, signal ? { signal } : {});
+  const rows = await readRows(file, signal ? { signal } : {}).catch((cause: unknown) => {
+    if (!found.fromHub || signal?.aborted || !CalibrantError.isInstance(cause)) throw cause;
+    throw new CalibrantError(cause.code, `${cause.message} A copy that you have is read with --task ${name}=FILE.`, {
+      option: '--task',
+      cause,
+    });
+  });
   if (rows.length === 0)
     throw new CalibrantError('INVALID_ARGUMENT', `${file} has no rows. A task has one JSON object per line.`, { file });
   const chosen = draw(rows, limit, seed);

@@ -6,7 +6,7 @@ import type { Checkpoint } from '@calibrant/core';
 import type { ModelIdentity } from '@calibrant/eval';
 import { referenceKind } from '../open-model.js';
 
-/** Side files that change what a model says. */
+/** Side files that change what a model says; a GGUF file needs none. */
 const SIDE_FILES = ['config.json', 'tokenizer.json'];
 
 /** Hashes the files that a model was read from. A Hub model is its commit, a remote file its address. */
@@ -19,7 +19,7 @@ export async function identifyModel(reference: string, checkpoint: Checkpoint): 
     return commit ? { name: checkpoint.name, files, commit, sha256: hashOf(checkpoint.name) } : { name: reference, files };
   }
   const files: { name: string; bytes: number; sha256: string }[] = [];
-  for (const name of [...weights, ...SIDE_FILES]) {
+  for (const name of [...weights, ...(/\.gguf$/i.test(weights[0] ?? '') ? [] : SIDE_FILES)]) {
     const file = path.join(folder, name);
     const stats = await stat(file).catch(() => undefined);
     if (stats?.isFile()) files.push({ name, bytes: stats.size, sha256: await hashFile(file) });

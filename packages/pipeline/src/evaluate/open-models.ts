@@ -1,4 +1,4 @@
-import type { Backend, Checkpoint, ExecutionPlan, Registry, RunOptions } from '@calibrant/core';
+import { type Backend, CalibrantError, type Checkpoint, type ExecutionPlan, type Registry, type RunOptions } from '@calibrant/core';
 import type { ModelIdentity } from '@calibrant/eval';
 import { openTokenizer, type Tokenizer, type Transformer } from '@calibrant/transformer';
 import { bindActivationCalibrator } from '../execution/activation-calibrator.js';
@@ -64,6 +64,17 @@ export async function withModels<Result>(
     for (const model of opened) await model?.transformer.release();
     await Promise.all(checkpoints.map((checkpoint) => checkpoint.close()));
   }
+}
+
+/** @throws CalibrantError `SHAPE_MISMATCH` for models whose predictions are over different tokens */
+export function checkVocabulary(model: OpenedModel, base: OpenedModel): void {
+  const [ours, theirs] = [model, base].map(({ transformer }) => transformer.description.vocabSize);
+  if (ours === theirs) return;
+  throw new CalibrantError(
+    'SHAPE_MISMATCH',
+    `The vocabulary of ${model.reference} has ${ours} tokens, that of ${base.reference} ${theirs}: their predictions cannot be compared token by token. Give the full-precision model that ${model.reference} was made from.`,
+    { option: '--base' },
+  );
 }
 
 /** How static grids of inputs get their scales: from the statistics that the names give. */

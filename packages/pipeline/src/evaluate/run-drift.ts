@@ -1,7 +1,7 @@
 import { CalibrantError, type RunOptions } from '@calibrant/core';
 import { type DriftFigures, drift } from '@calibrant/eval';
 import { addedBos } from './cut-text.js';
-import type { OpenedModel } from './open-models.js';
+import { checkVocabulary, type OpenedModel } from './open-models.js';
 import { readText } from './read-text.js';
 import { continueGreedily } from './write-texts.js';
 
@@ -30,13 +30,7 @@ export async function runDrift(
         option: base ? '--text' : '--base',
       },
     );
-  const [ours, theirs] = [model, base].map(({ transformer }) => transformer.description.vocabSize);
-  if (ours !== theirs)
-    throw new CalibrantError(
-      'SHAPE_MISMATCH',
-      `${model.reference} has ${ours} tokens and ${base.reference} ${theirs}: their texts cannot be compared. Give the full-precision model that ${model.reference} was made from.`,
-      { option: '--base' },
-    );
+  checkVocabulary(model, base);
   const ids = model.tokenizer.encode((await readText(text)).text);
   const count = Math.min(wanted, Math.floor(ids.length / promptTokens));
   if (count < 1)

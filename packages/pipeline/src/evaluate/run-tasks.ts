@@ -25,7 +25,8 @@ export async function runTask(
       maxTokens,
       options,
     );
-  return generationResult(task.source, maxTokens, task.items, await write(model), base && (await write(base)));
+  const { texts, cut } = await write(model);
+  return generationResult(task.source, maxTokens, task.items, texts, base && (await write(base)).texts, cut);
 }
 
 /** Scores multiple-choice items by a model with its own tokenizer. */

@@ -10,8 +10,7 @@ export async function continueGreedily(
   maxTokens: number,
   { onEvent, signal }: RunOptions,
 ): Promise<Int32Array[]> {
-  const { maxPositions = Infinity } = transformer.description;
-  const room = Math.max(1, maxPositions - maxTokens);
+  const room = roomFor(transformer, maxTokens);
   const fitting = prompts.map((ids) => ids.subarray(Math.max(0, ids.length - room)));
   const length = Math.max(...fitting.map((ids) => ids.length)) + maxTokens;
   const end = tokenizer.eosTokenId;
@@ -29,13 +28,18 @@ export async function continueGreedily(
   });
 }
 
-/** Greedy continuations of texts, as texts. */
+/** Tokens of a prompt that the model can continue. */
+function roomFor({ description: { maxPositions = Infinity } }: OpenedModel['transformer'], maxTokens: number): number {
+  return Math.max(1, maxPositions - maxTokens);
+}
+
+/** Greedy continuations of texts, as texts, and how many prompts were too long and lost their beginning. */
 export async function writeTexts(
   model: OpenedModel,
   prompts: readonly string[],
   maxTokens: number,
   options: RunOptions,
-): Promise<string[]> {
+): Promise<{ readonly texts: string[]; readonly cut: number }> {
   const { tokenizer } = model;
   const first = addedBos(tokenizer);
   const encoded = prompts.map((prompt) => {
@@ -43,5 +47,9 @@ export async function writeTexts(
     return first === undefined ? ids : Int32Array.of(first, ...ids);
   });
   const written = await continueGreedily(model, encoded, maxTokens, options);
-  return written.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true }));
+  const room = roomFor(model.transformer, maxTokens);
+  return {
+    texts: written.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true })),
+    cut: encoded.filter(({ length }) => length > room).length,
+  };
 }

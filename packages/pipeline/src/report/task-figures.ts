@@ -21,17 +21,18 @@ function taskOf(task: TaskResult): TaskFigures {
   const metric = task.kind === 'choice' ? task.metric : undefined;
   const of = (side: ChoiceFigures | { readonly accuracy: Proportion }): ScoreFigures =>
     score(metric ? (side as ChoiceFigures)[metric] : side.accuracy);
-  const { name, items, examples, model, base, comparison } = task;
+  const { name, items, sha256, examples, model, base, comparison } = task;
   return {
     name,
     metric: metric ? METRICS[metric] : 'written answer',
     items,
     ...(examples ? { shots: examples.count } : {}),
-    ...(task.kind === 'choice' && task.cut > 0 ? { cut: task.cut } : {}),
+    ...(task.cut > 0 ? { cut: task.cut } : {}),
     ...of(model),
     ...(base ? { base: of(base) } : {}),
     ...(comparison ? { broken: comparison.broken, mended: comparison.mended, pValue: comparison.pValue } : {}),
     ...(task.kind === 'choice' ? { chance: task.model.chance } : {}),
+    sha256,
   };
 }
 

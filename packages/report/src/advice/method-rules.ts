@@ -3,7 +3,7 @@ import { type Advice, HARDLY, NOTICEABLE, recipeNames } from './advice.js';
 
 /** Round-to-nearest at few bits: a calibrated method keeps more at the same size. */
 export function withoutCalibration(data: ReportData): Advice | undefined {
-  const { quantizer, bits, transforms } = recipeNames(data);
+  const { quantizer, bits, scheme, transforms } = recipeNames(data);
   const kl = data.quality?.divergence?.mean.value;
   if (quantizer !== 'rtn' || transforms.length > 0 || bits === undefined || bits > 4 || kl === undefined || kl < HARDLY) return undefined;
   return {
@@ -11,7 +11,7 @@ export function withoutCalibration(data: ReportData): Advice | undefined {
     evidence: `quantizer rtn, mean KL divergence ${kl.toPrecision(3)} nats`,
     next: {
       change: 'Calibrate: GPTQ compensates the error of each column, AWQ scales the channels that matter.',
-      options: '--method gptq',
+      options: `--method gptq --scheme ${scheme} --calibration FILE`,
       expectation: 'the GPTQ and AWQ papers report a fraction of the loss of round-to-nearest at 3 and 4 bits',
     },
     weight: kl > NOTICEABLE ? 0.9 : 0.6,

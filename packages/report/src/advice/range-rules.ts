@@ -27,12 +27,14 @@ function clipping({ name }: ValueRanges, mark: RangeMark, others: readonly Range
         expectation: `on this text that range loses ${percent(loss(best))} of the energy at ${name} instead of ${percent(loss(mark))}; what the whole model gains must be measured`,
       },
     };
+  // No range of any calibrator keeps this input, on the very text that is measured: more calibration cannot help.
   return {
-    finding,
+    finding:
+      'Clipping limits the activations, and no other range would serve: one scale cannot hold both the few large values and the many small ones.',
     next: {
-      change: 'Calibrate on more text, and on text like that which the model will serve, so that the range is seen.',
-      options: '--samples 256',
-      expectation: 'fewer values are cut off; how much the model gains must be measured',
+      change: `Leave the inputs of such layers in floating point, or give each token its own scale.`,
+      options: `--keep-activations '*${name.split('.').slice(-2).join('.')}'`,
+      expectation: `at ${name} nothing is lost any more, where now it is ${percent(loss(mark))} of the energy (${best ? `${percent(loss(best))} with ${best.calibrator}, the best of the others` : 'no other range is known'}); what the whole model gains must be measured`,
     },
   };
 }

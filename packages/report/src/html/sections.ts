@@ -12,7 +12,7 @@ import { escapeHtml } from './escape.js';
 import { qualityTable } from './quality-tables.js';
 import { htmlTable } from './table.js';
 import { targetTable } from './target-table.js';
-import { generationTable, longContextTable, tasksTable } from './task-tables.js';
+import { generationTable, longContextTable, taskName, tasksTable } from './task-tables.js';
 
 export interface Section {
   readonly heading: string;
@@ -82,7 +82,7 @@ function layers({ layers = [], drift }: ReportData): Section | undefined {
   return {
     heading: 'Where it was lost',
     html:
-      figure(errorHeatMap(layers), 'Each cell is one layer; darker is worse.') +
+      figure(errorHeatMap(layers), 'Each cell is one layer; darker is worse, on a logarithmic scale.') +
       drifted +
       htmlTable('The ten worst layers: share of the energy that became noise', head, worst.slice(0, 10).map(row)) +
       (layers.length > 10
@@ -151,9 +151,9 @@ function generation({ generation }: ReportData): Section | undefined {
   return generation && { heading: 'Greedy texts', html: generationTable(generation) };
 }
 
-function provenance({ model, execution, recipe, calibration, quality, versions, made }: ReportData): Section {
+function provenance({ model, execution, recipe, calibration, quality, tasks = [], seed, versions, made }: ReportData): Section {
   const facts = [
-    ['base model', model.base ?? 'unknown'],
+    ['base model', `${model.base ?? 'unknown'}${model.baseSha256 ? `, sha256 ${model.baseSha256}` : ''}`],
     ['architecture', model.architecture ?? 'unknown'],
     ['parameters', model.parameters.toLocaleString('en')],
     ...(calibration
@@ -162,13 +162,10 @@ function provenance({ model, execution, recipe, calibration, quality, versions, 
     ...(execution?.activations ? [['activations', execution.activations]] : []),
     ...(execution?.kvCache ? [['keys and values', execution.kvCache]] : []),
     ...(quality
-      ? [
-          [
-            'measured on',
-            `${quality.text.name}${quality.text.sha256 ? ` (sha256 ${quality.text.sha256.slice(0, 16)}…)` : ''}, ${quality.protocol}`,
-          ],
-        ]
+      ? [['measured on', `${quality.text.name}${quality.text.sha256 ? ` (sha256 ${quality.text.sha256})` : ''}, ${quality.protocol}`]]
       : []),
+    ...tasks.flatMap((task) => (task.sha256 ? [[taskName(task), `${task.items} items, sha256 ${task.sha256}`]] : [])),
+    ...(seed === undefined ? [] : [['seed', String(seed)]]),
     ['measured at', made],
     [
       'software',

@@ -14,13 +14,16 @@ h2 { font-size: 1.2rem; margin: 40px 0 8px; padding-top: 12px; border-top: 1px s
 .tile b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--muted); font-size: .86rem; }
 .scroll { overflow-x: auto; }
+.scroll + .scroll { margin-top: 20px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .93rem; }
 caption { text-align: left; padding: 4px 0 6px; font-size: .9rem; }
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child { text-align: left; font-weight: 500; white-space: normal; overflow-wrap: anywhere; min-width: 10em; }
+table.scores td { white-space: normal; }
 table.facts th { width: 12em; overflow-wrap: normal; vertical-align: top; }
 table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
-thead th { color: var(--muted); font-weight: 600; }
+thead th { color: var(--muted); font-weight: 600; white-space: normal; vertical-align: bottom; }
+caption { max-width: min(820px, calc(100vw - 40px)); }
 figure { margin: 16px 0 24px; }
 figcaption { font-size: .9rem; margin-top: 4px; }
 svg.plot { display: block; width: 100%; height: auto; max-width: 100%; color: var(--ink); background: transparent; overflow: visible; }
@@ -33,9 +36,21 @@ figure.narrow svg.plot { max-width: 460px; }
 pre, code { font: .88em/1.5 ui-monospace, SFMono-Regular, Menlo, monospace; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 12px; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
 details > summary { cursor: pointer; color: var(--accent); margin: 8px 0; }
+@media (max-width: 600px) {
+  table { font-size: .84rem; }
+  th, td { padding: 5px 6px; white-space: normal; }
+  th:first-child { min-width: 7em; }
+  figure { overflow-x: auto; }
+  figure:not(.narrow) svg.plot { min-width: 620px; }
+  figcaption { position: sticky; left: 0; }
+}
 @media print {
   :root { --page: #ffffff; --ink: #000000; --muted: #444444; --line: #bbbbbb; --panel: #ffffff; --accent: #1d4ed8; --warm: #9a3412; }
   main { max-width: none; padding: 0; }
+  .scroll { overflow: visible; }
+  table { font-size: .82rem; }
+  th, td { padding: 3px 6px; white-space: normal; }
+  caption { max-width: none; }
   figure, .advice li, tr { break-inside: avoid; }
   h2 { break-after: avoid; }
 }

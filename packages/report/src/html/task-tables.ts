@@ -18,6 +18,7 @@ export function tasksTable(tasks: readonly TaskFigures[]): string {
       task.broken === undefined ? '–' : `${task.broken} / ${task.mended}`,
       task.pValue === undefined ? '–' : task.pValue.toPrecision(2),
     ]),
+    'scores',
   );
   const cut = tasks.flatMap((task) => (task.cut ? [`${taskName(task)} ${task.cut}`] : []));
   return cut.length === 0

@@ -2,6 +2,9 @@ import * as Plot from '@observablehq/plot';
 import type { LayerError } from '../data.js';
 import { type Drawing, draw, percent } from './draw.js';
 
+/** With more blocks cells have no room for their figures. */
+const WRITTEN = 10;
+
 /** The error of every layer as a cell, blocks from left to right. Layers outside blocks are in the table alone. */
 export function errorHeatMap(layers: readonly LayerError[]): Drawing | undefined {
   const inBlocks = layers.filter(({ block }) => block !== undefined);
@@ -18,9 +21,10 @@ export function errorHeatMap(layers: readonly LayerError[]): Drawing | undefined
   const worst = cells.reduce((a, b) => (b.error > a.error ? b : a));
   const positive = cells.map(({ error }) => error).filter((error) => error > 0);
   const domain = positive.length > 0 ? [Math.min(...positive), Math.max(...positive)] : [1e-6, 1];
+  const written = blocks <= WRITTEN ? cells : [];
   return draw(
     {
-      title: measured === 'outputs' ? 'Relative error of each layer’s output' : 'Relative error of each layer’s weights',
+      title: `Relative error of each layer’s ${measured === 'outputs' ? 'output' : 'weights'}${positive.length > 0 ? `, ${percent(domain[0])} to ${percent(domain[1])}` : ''}`,
       description: `${cells.length} layers in ${blocks} blocks. The largest error is ${percent(worst.error)} in ${worst.name}; the mean is ${percent(cells.reduce((sum, { error }) => sum + error, 0) / cells.length)}.`,
     },
     {
@@ -42,6 +46,14 @@ export function errorHeatMap(layers: readonly LayerError[]): Drawing | undefined
           fill: (d: (typeof cells)[number]) => Math.max(d.error, domain[0]),
           title: (d: (typeof cells)[number]) => `${d.name}\n${d.scheme}\nerror ${percent(d.error)}`,
         }),
+        Plot.text(written, {
+          x: 'block',
+          y: 'role',
+          text: (d: (typeof cells)[number]) => percent(d.error),
+          // The scale is light at its lower and dark at its upper end, in light and dark pages alike.
+          fill: (d: (typeof cells)[number]) =>
+            Math.log(d.error / domain[0]) > 0.6 * Math.log(domain[1] / domain[0]) ? '#ffffff' : '#1b2230',
+        } as Plot.TextOptions),
       ],
     },
   );

@@ -17,6 +17,7 @@ export function sizeQualityPlot(runs: readonly RunFigures[]): Drawing | undefine
   const least = Math.min(...points.filter(({ kl }) => kl > 0).map(({ kl }) => kl), 1) / 3;
   const shown = points.map((point) => ({ ...point, y: Math.max(point.kl, least), low: Math.max(point.kl - point.error, least) }));
   const front = paretoFront(points);
+  const most = Math.max(...shown.map(({ y, error }) => y + error));
   const largest = Math.max(...points.map(({ size }) => size));
   const label = { x: 'size', y: 'y', text: 'name', fontWeight: 600, fill: 'currentColor', stroke: 'var(--page)', strokeWidth: 4 };
   const nearEdge = ({ size }: { size: number }) => size > 0.7 * largest;
@@ -29,7 +30,15 @@ export function sizeQualityPlot(runs: readonly RunFigures[]): Drawing | undefine
       height: 340,
       marginTop: 24,
       x: { label: 'size in MB →', domain: [0, largest * 1.1], nice: true },
-      y: { type: 'log', label: '↑ mean KL divergence, nats (log scale)', grid: true, tickFormat: String },
+      y: {
+        type: 'log',
+        label: '↑ mean KL divergence, nats (log scale)',
+        grid: true,
+        domain: [Math.min(...shown.map(({ low }) => low)) / 1.5, most * 1.5],
+        // One, two and five of each decade are named.
+        tickFormat: (value: number) => (/^[125]/.test(value.toExponential(0)) ? String(Number(value.toPrecision(1))) : ''),
+      },
+      r: { type: 'identity' },
       marks: [
         Plot.line(
           shown.filter(({ name }) => front.has(name)),

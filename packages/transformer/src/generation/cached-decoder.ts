@@ -13,8 +13,8 @@ export type ModelWeights = readonly ReadonlyMap<string, BufferHandle>[];
 
 /** Sequences that advance together, one token each per step, with keys and values cached on one lane. */
 export interface CachedDecoder {
-  /** Appends one token to each sequence and returns logits `[sequences, vocabSize]`, which the caller frees. */
-  step(tokens: Int32Array): Promise<BufferHandle>;
+  /** Appends one token to each sequence. With `wanted` it returns logits `[sequences, vocabSize]`, which the caller frees; inside a prompt nobody needs them. */
+  step(tokens: Int32Array, wanted: boolean): Promise<BufferHandle | undefined>;
   /** Frees the caches. */
   release(): void;
 }
@@ -37,7 +37,7 @@ export function createCachedDecoder(model: Transformer, weights: ModelWeights, l
   let position = 0;
 
   return {
-    async step(tokens) {
+    async step(tokens, wanted) {
       const positions = await model.positions.step(position, tokens.length, length);
       let hidden = await model.embed(tokens, { lane, position });
       for (const [index, steps] of description.blocks.entries()) {
@@ -53,7 +53,7 @@ export function createCachedDecoder(model: Transformer, weights: ModelWeights, l
         hidden = next;
       }
       position++;
-      const logits = await model.head(hidden);
+      const logits = wanted ? await model.head(hidden) : undefined;
       backend.free(hidden);
       return logits;
     },

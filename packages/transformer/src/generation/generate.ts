@@ -107,12 +107,12 @@ async function generateBatch(
   try {
     for (let position = 0; sequences.some(({ ended }) => !ended); position++) {
       throwIfAborted(signal);
-      const logits = await decoder.step(Int32Array.from(sequences, ({ ids }) => ids[Math.min(position, ids.length - 1)]));
       const wanted = sequences.some(({ ids, ended }) => !ended && ids.length === position + 1);
-      if (!wanted) {
-        model.backend.free(logits);
-        continue;
-      }
+      const logits = await decoder.step(
+        Int32Array.from(sequences, ({ ids }) => ids[Math.min(position, ids.length - 1)]),
+        wanted,
+      );
+      if (!logits) continue;
       const { data, shape } = await download(model.backend, temperature === 0 ? logits : probabilities(model.backend, logits, temperature));
       const vocab = shape[1];
       let drawn = 0;
