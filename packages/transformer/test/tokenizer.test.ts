@@ -57,6 +57,29 @@ describe('the tokenizer of the embedded model', () => {
     }
   });
 
+  it.each([
+    // By Rust's tokenizers 0.23 on these two files.
+    ['all numbers as digits', { type: 'Digits', individual_digits: true }, ' ½', ['Ġ', 'Â½']],
+    ['runs of numbers', { type: 'Digits', individual_digits: false }, ' ½', ['Ġ', 'Â½']],
+    ["no space in U+FEFF, as Rust's library sees none", { type: 'ByteLevel', add_prefix_space: false }, ' \ufeff', ['Ġï', '»', '¿']],
+  ])('sees %s', async (_what, first, text, expected) => {
+    const tokens = ['Ġ', 'Â', '½', 'ï', '»', '¿', 'ĠÂ', 'Â½', 'Ġï'];
+    const merges = [
+      ['Ġ', 'Â'],
+      ['Â', '½'],
+      ['Ġ', 'ï'],
+    ];
+    const model = { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges };
+    const byteLevel = { type: 'ByteLevel', add_prefix_space: false, use_regex: true };
+    const empty = { added_tokens: [], normalizer: null, post_processor: null };
+    const pre = first.type === 'ByteLevel' ? byteLevel : { type: 'Sequence', pretokenizers: [first, { ...byteLevel, use_regex: false }] };
+    const tokenizer = await open({
+      'tokenizer.json': JSON.stringify({ ...empty, model, pre_tokenizer: pre, decoder: { type: 'ByteLevel' } }),
+    });
+    expect([...tokenizer.encode(text)].map((id) => tokens[id])).toEqual(expected);
+    expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+  });
+
   it('adds special tokens only when asked to', async () => {
     const model = JSON.parse(files['tokenizer.json']);
     model.post_processor = {

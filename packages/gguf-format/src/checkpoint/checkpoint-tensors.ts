@@ -54,7 +54,8 @@ function storedTensor(found: GgufModelTensor, { as, source }: Origin, config: Mo
   // The arrangement of the file's shape: transposing and flattening are undone below, the others keep the shape.
   const arranged = arrange(as === 'flat' ? undefined : as, found.shape, config, source, file);
   if (as !== 'flat') return { shape: arranged.shape, tensor: found, arranged };
-  const row = { ...found, shape: [1, ...found.shape] };
+  // A vector, or a matrix of one row in files of llama.cpp's converter.
+  const row = { ...found, shape: [1, found.shape.reduce((product, size) => product * size, 1)] };
   return { shape: row.shape, tensor: row, arranged };
 }
 

@@ -1,6 +1,7 @@
 import { CalibrantError, type Checkpoint } from '@calibrant/core';
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { type ChatMessage, type ChatTemplateOptions, createChatTemplate } from './chat-template.js';
+import { withPlainSplits } from './pre-tokenizer.js';
 
 export interface EncodeOptions {
   /** Add what the model's post-processor adds (such as a bos token); false if absent. */
@@ -49,7 +50,7 @@ export async function openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> 
       { file: 'tokenizer.json' },
     );
   const config = (await readJson(checkpoint, 'tokenizer_config.json')) ?? {};
-  const tokenizer = construct(checkpoint, model, config);
+  const tokenizer = construct(checkpoint, withPlainSplits(model), config);
   const special = (key: string): string | undefined => tokenText(config[key]);
   const id = (token: string | undefined) => (token === undefined ? undefined : tokenizer.token_to_id(token));
   const template = createChatTemplate((await checkpoint.text('chat_template.jinja')) ?? config['chat_template'], {
