@@ -82,18 +82,22 @@ export function samplePlots(study: CalibrationStudy): Drawing[] {
 }
 
 function samplePlot(model: string, method: string, text: string, shown: readonly Shown[]): Drawing {
-  const ends = shown.filter(
-    ({ set, samples }) => samples === Math.max(...shown.filter((cell) => cell.set === set).map((cell) => cell.samples)),
-  );
+  const names = [...new Set(shown.map(({ set }) => set))];
+  const perSet = names.map((name, i) => ({
+    cells: shown.filter(({ set }) => set === name),
+    // Intervals at one size stand beside each other.
+    dx: APART * (i - (names.length - 1) / 2),
+  }));
   return draw(
     {
       title: `${method} on ${model}, measured on ${text}: loss by calibration samples`,
       description: `${shown.map(({ set, samples, value }) => `${set}, ${samples} samples: ${value.toPrecision(3)} nats`).join('. ')}.`,
     },
     {
-      height: 300,
-      marginTop: 20,
-      marginRight: 120,
+      height: HEIGHT,
+      marginTop: MARGIN,
+      marginBottom: 2 * MARGIN,
+      marginRight: 30 + 7 * Math.max(...names.map(({ length }) => length)),
       x: {
         type: 'log',
         base: 2,
@@ -102,16 +106,48 @@ function samplePlot(model: string, method: string, text: string, shown: readonly
         ticks: [...new Set(shown.map(({ samples }) => samples))],
       },
       y: { label: '↑ mean KL divergence, nats', grid: true },
-      color: { scheme: 'Tableau10' },
+      color: { domain: names, scheme: 'Tableau10' },
       marks: [
-        Plot.line(shown, { x: 'samples', y: 'value', stroke: 'set', z: 'set', strokeWidth: 2 }),
-        Plot.ruleX(shown, { x: 'samples', y1: 'low', y2: 'high', stroke: 'set' }),
-        Plot.dot(shown, { x: 'samples', y: 'value', fill: 'set', r: 4 }),
-        Plot.text(
-          ends,
-          Plot.selectLast({ x: 'samples', y: 'value', z: 'set', text: 'set', textAnchor: 'start', dx: 8, fill: 'currentColor' }),
+        ...perSet.flatMap(({ cells, dx }) => [
+          Plot.line(cells, { x: 'samples', y: 'value', stroke: 'set', strokeWidth: 2, dx } as Plot.LineOptions),
+          Plot.ruleX(cells, { x: 'samples', y1: 'low', y2: 'high', stroke: 'set', dx } as Plot.RuleXOptions),
+          Plot.dot(cells, { x: 'samples', y: 'value', fill: 'set', r: 4, dx } as Plot.DotOptions),
+        ]),
+        ...endLabels(shown).map(({ cell, dy }) =>
+          Plot.text([cell], {
+            x: 'samples',
+            y: 'value',
+            text: 'set',
+            textAnchor: 'start',
+            dx: 14,
+            dy,
+            fill: 'currentColor',
+          } as Plot.TextOptions),
         ),
       ],
     },
   );
+}
+
+/** Pixels between sets at one size. */
+const APART = 5;
+const HEIGHT = 300;
+const MARGIN = 20;
+/** Pixels from one label to the next. */
+const LINE = 14;
+
+/** The names of sets at the ends of their lines, moved down as far as they would cover each other. */
+function endLabels(shown: readonly Shown[]): { readonly cell: Shown; readonly dy: number }[] {
+  const largest = Math.max(...shown.map(({ samples }) => samples));
+  const [low, high] = [Math.min(...shown.map((cell) => cell.low)), Math.max(...shown.map((cell) => cell.high))];
+  const pixelOf = ({ value }: Shown) => ((high - value) / (high - low || 1)) * (HEIGHT - 3 * MARGIN);
+  let free = Number.NEGATIVE_INFINITY;
+  return shown
+    .filter(({ samples }) => samples === largest)
+    .sort((a, b) => b.value - a.value)
+    .map((cell) => {
+      const at = Math.max(free, pixelOf(cell));
+      free = at + LINE;
+      return { cell, dy: at - pixelOf(cell) };
+    });
 }

@@ -80,6 +80,6 @@ function withHalfWidth({ mean, halfWidth }: SeedMean, digits: number): string {
 }
 
 function increase({ mean, halfWidth }: SeedMean): string {
-  const value = `${mean < 0 ? '−' : '+'}${(100 * Math.abs(mean)).toFixed(2)} %`;
-  return halfWidth > 0 ? `${value} ± ${(100 * halfWidth).toFixed(2)}` : value;
+  const value = `${mean < 0 ? '−' : '+'}${(100 * Math.abs(mean)).toFixed(2)}`;
+  return halfWidth > 0 ? `${value} ± ${(100 * halfWidth).toFixed(2)} %` : `${value} %`;
 }
