@@ -29,13 +29,14 @@ export function awq(options: AwqOptions = {}): Transform<ResolvedAwqOptions> {
       if (predecessor.sharedBy === 1 || sharedHeads) return true;
       return 'query heads share the value heads before them, which AWQ scales only with sharedHeads.';
     },
-    async apply(block, resolved, { backend, signal }) {
+    async apply(block, resolved, context) {
+      const { backend, signal } = context;
       const observed = await observeBlock(block, backend, resolved.searchTokens);
       const facts: TransformFacts[] = [];
       const divided = new Map<string, Float32Array>();
       for (const site of block.sites) {
         throwIfAborted(signal);
-        const found = await searchScale(site, block, observed, resolved, backend, signal);
+        const found = await searchScale(site, block, observed, resolved, context);
         facts.push(found.facts);
         if (!found.factors) continue;
         const factors = await block.fold(site, found.factors);

@@ -1,8 +1,8 @@
 import {
-  type Backend,
   type BufferHandle,
   fakeQuantizeWeight,
   linear,
+  type QuantizerContext,
   type ScalingSite,
   squaredErrors,
   type Tensor,
@@ -20,7 +20,12 @@ export interface Inspection {
  * Makes the inspection of a site: one layer alone is measured at its output, several together at the end of what they belong to (the whole attention, the whole MLP or mixture, both in parallel
  * blocks), on sampled sequences (arXiv 2306.00978, equation 4).
  */
-export async function inspect(site: ScalingSite, block: TransformBlock, samples: readonly Tensor[], backend: Backend): Promise<Inspection> {
+export async function inspect(
+  site: ScalingSite,
+  block: TransformBlock,
+  samples: readonly Tensor[],
+  { backend, calibrator }: Pick<QuantizerContext, 'backend' | 'calibrator'>,
+): Promise<Inspection> {
   const outputs: Outputs =
     site.linears.length === 1
       ? async (value, weights) => [backend.run(linear, { x: value, w: weights.get(site.linears[0].weight) }, {}).y]
@@ -63,7 +68,7 @@ export async function inspect(site: ScalingSite, block: TransformBlock, samples:
       try {
         for (const { weight, scheme } of site.linears) {
           if (!scheme) continue;
-          const handle = await fakeQuantizeWeight(backend, block.weights.get(weight) as BufferHandle, scheme, factors);
+          const handle = await fakeQuantizeWeight(backend, block.weights.get(weight) as BufferHandle, scheme, { factors, calibrator });
           rounded.push(handle);
           weights.set(weight, handle);
         }

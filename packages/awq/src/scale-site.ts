@@ -1,6 +1,7 @@
 import {
   type Backend,
   type BufferHandle,
+  type QuantizerContext,
   type ScalingSite,
   schemeGroupSize,
   type TransformBlock,
@@ -29,13 +30,13 @@ export async function searchScale(
   block: TransformBlock,
   { means, samples }: Observed,
   options: ResolvedAwqOptions,
-  backend: Backend,
-  signal?: AbortSignal,
+  context: QuantizerContext,
 ): Promise<ScaledSite> {
+  const { backend, signal } = context;
   const activations = means.get(site.point);
   const sampled = (samples.get(site.point) ?? []).filter(({ shape }) => shape[0] > 0);
   if (!activations || sampled.length === 0) return { facts: { at: site.name, facts: { ratio: 'none', tokens: 0 } } };
-  const inspection = await inspect(site, block, sampled, backend);
+  const inspection = await inspect(site, block, sampled, context);
   const weights = options.duoScaling === false ? undefined : await meanMagnitudes(site, block, backend);
   const plain = await inspection.loss();
   let best: { loss: number; ratio: number | 'none'; duo: boolean; factors?: Float32Array } = { loss: plain, ratio: 'none', duo: false };

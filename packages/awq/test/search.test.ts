@@ -1,12 +1,16 @@
 import { awq } from '@calibrant/awq';
 import {
+  type BoundCalibrator,
   type BufferHandle,
   createReferenceBackend,
   createRng,
   foldFactors,
+  gridOfRange,
+  groupMagnitudes,
   linear,
   parseAffineScheme,
   type ScalingSite,
+  scale,
   type Tensor,
   type TransformBlock,
   type TransformLinear,
@@ -75,6 +79,16 @@ async function tinyBlock(seed: number, layers: number, scheme = parseAffineSchem
 const context = { backend, warn: () => {} };
 const options = (given: Parameters<typeof awq>[0] = {}) => awq().options.parse({ clip: false, searchTokens: 1000, ...given });
 
+/** Half of the largest magnitude of each group, either way. */
+const halfRange: BoundCalibrator = {
+  name: 'half',
+  range: () => ({ low: -1, high: 1 }),
+  ranges(on, w, { groupSize }) {
+    const { magnitudes: x } = on.run(groupMagnitudes, { w }, { groupSize });
+    return { lows: on.run(scale, { x }, { scale: -0.5 }).y, highs: on.run(scale, { x }, { scale: 0.5 }).y };
+  },
+};
+
 describe('the scale search', () => {
   it.each([
     [1, true],
@@ -121,6 +135,26 @@ describe('the scale search', () => {
     const facts = await awq().apply(block, options({ clip: true }), context);
     expect(facts.map(({ at }) => at)).toEqual(['norm', 'mlp.up0.weight']);
     expect(facts[1].facts['clipError']).toBeLessThan(facts[1].facts['clipErrorBefore'] as number);
+  });
+
+  it('rounds over the ranges that a calibrator of the recipe chooses', async () => {
+    const { block, inputs, originals } = await tinyBlock(7, 1);
+    const [{ facts }] = await awq().apply(block, options(), { ...context, calibrator: halfRange });
+    const w = originals[0].data as Float32Array;
+    const errors = w.map((value, i) => {
+      const group = w.subarray(16 * Math.floor(i / 16), 16 * Math.floor(i / 16) + 16);
+      const half = Math.max(...group.map(Math.abs)) / 2;
+      const [step, zeroPoint] = gridOfRange(-half, half, 3, false);
+      return step * (Math.max(0, Math.min(7, Math.round(value / step) + zeroPoint)) - zeroPoint) - value;
+    });
+    let loss = 0;
+    for (let t = 0; t < inputs.shape[0]; t++)
+      for (let o = 0; o < OUT; o++) {
+        let sum = 0;
+        for (let c = 0; c < CHANNELS; c++) sum += Number(inputs.data[t * CHANNELS + c]) * errors[o * CHANNELS + c];
+        loss += sum ** 2 / (inputs.shape[0] * OUT);
+      }
+    expect(Number(facts['lossUnscaled']) / loss).toBeCloseTo(1, 4);
   });
 
   it('takes grids of rows and of the whole tensor, too', async () => {

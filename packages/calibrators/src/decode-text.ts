@@ -61,6 +61,12 @@ function firstBadByte(bytes: Uint8Array): number {
     if (middle <= bytes.length && valid(middle)) good = middle;
     else bad = middle;
   }
+  // Of a sequence that breaks off its first byte is the bad one.
+  for (let back = 1; back <= 3 && back <= good; back++) {
+    const byte = bytes[good - back];
+    if (byte >= 0xc0 && back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2)) return good - back;
+    if (byte < 0x80 || byte >= 0xc0) break;
+  }
   return Math.min(good, bytes.length - 1);
 }
 
@@ -81,5 +87,24 @@ export function readJsonLines(text: string, name: string, render?: RenderMessage
       throw new CalibrantError('CORRUPT_FILE', `${where} is not JSON: ${(cause as Error).message}.`, { file: name, cause });
     }
     return [{ name: where, text: textOfRecord(value, where, render) }];
+  });
+}
+
+/**
+ * Reads a JSON file: a list of records as {@link readJsonLines} has them, one record, or JSON Lines under this name.
+ *
+ * @throws CalibrantError `CORRUPT_FILE` that names the entry or line
+ */
+export function readJson(text: string, name: string, render?: RenderMessages): CalibrationDocument[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return readJsonLines(text, name, render);
+  }
+  const records = Array.isArray(value) ? value : [value];
+  return records.map((record, index) => {
+    const where = Array.isArray(value) ? `${name}, entry ${index}` : name;
+    return { name: where, text: textOfRecord(record, where, render) };
   });
 }

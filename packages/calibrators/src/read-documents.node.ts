@@ -1,12 +1,15 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CalibrantError } from '@calibrant/core';
-import { decodeText, readJsonLines } from './decode-text.js';
+import { decodeText, readJson, readJsonLines } from './decode-text.js';
 import type { CalibrationDocument } from './from-text.js';
 import { readParquet } from './read-parquet.node.js';
 import type { RenderMessages } from './records.js';
 
 const TEXT_FILES = new Set(['.txt', '.md', '.jsonl', '.parquet']);
+
+/** Texts of records; a folder's `.json` files are left alone, since settings are among them. */
+const READERS: Readonly<Record<string, typeof readJson>> = { '.jsonl': readJsonLines, '.json': readJson };
 
 /** More than any calibration needs, and more than JavaScript's strings hold. */
 const MAX_BYTES = 400 * 1024 * 1024;
@@ -15,7 +18,7 @@ const MAX_BYTES = 400 * 1024 * 1024;
 const MAX_PARQUET_TEXT = 64 * 1024 * 1024;
 
 /**
- * Reads a text file (`.jsonl` as JSON Lines, `.parquet` by its column of text, anything else as plain text), or all `.txt`, `.md`, `.jsonl` and `.parquet` files of a folder and
+ * Reads a text file (`.jsonl` as JSON Lines, `.json` as a list of such records, `.parquet` by its column of text, anything else as plain text), or all `.txt`, `.md`, `.jsonl` and `.parquet` files of a folder and
  * its subfolders in the order of their paths.
  *
  * @throws CalibrantError `NOT_FOUND`, `IO`, `CORRUPT_FILE` (not UTF-8), `INVALID_ARGUMENT` (a folder without such files, more than 400 MiB)
@@ -53,7 +56,8 @@ export async function readFiles(
       continue;
     }
     const text = decodeText(await attempt(file, () => readFile(file)), file);
-    if (extension(file) === '.jsonl') for (const line of readJsonLines(text, file, render)) documents.push(line);
+    const read = READERS[extension(file)];
+    if (read) for (const document of read(text, file, render)) documents.push(document);
     else documents.push({ name: file, text });
   }
   return documents;

@@ -36,8 +36,15 @@ export function textOfRecord(record: unknown, where: string, render: RenderMessa
 
 function messageOf(turn: unknown, where: string): CalibrationMessage {
   const { role, from, content, value } = (turn ?? {}) as Record<string, unknown>;
-  const [who, what] = [role ?? from, content ?? value];
+  const [who, what] = [role ?? from, textOfParts(content ?? value)];
   if (typeof who !== 'string' || typeof what !== 'string')
-    throw new CalibrantError('CORRUPT_FILE', `${where}: each message must have a string "role" and a string "content".`, { file: where });
+    throw new CalibrantError('CORRUPT_FILE', `${where}: each message must have a string "role" and a "content" of text.`, { file: where });
   return { role: ROLES[who] ?? who, content: what };
+}
+
+/** A content in parts (`[{ "type": "text", "text": … }]`) as one text; undefined where a part is no text. */
+function textOfParts(content: unknown): unknown {
+  if (!Array.isArray(content)) return content;
+  const parts = content.map((part) => (part as { readonly text?: unknown } | null)?.text);
+  return parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
 }

@@ -112,7 +112,7 @@ describe('calibrationSet', () => {
     });
     await expect(read('file', 'cut.txt')).rejects.toMatchObject({
       code: 'CORRUPT_FILE',
-      message: expect.stringMatching(/cut\.txt is not UTF-8/),
+      message: expect.stringMatching(/cut\.txt is not UTF-8 text: byte 2 \(0xe2\)/),
     });
   });
 

@@ -111,6 +111,35 @@ describe('files', () => {
     await expect(read('odd.jsonl')).rejects.toThrow(/odd\.jsonl, line 1: each message must have/);
   });
 
+  it('contents in parts of text are joined; other parts are refused', async () => {
+    const turn = (content: unknown) => JSON.stringify({ messages: [{ role: 'user', content }] });
+    await write(
+      'parts.jsonl',
+      turn([
+        { type: 'text', text: 'a' },
+        { type: 'text', text: 'b' },
+      ]),
+    );
+    expect(text(await read('parts.jsonl', { length: 99 }))).toEqual(['<user>ab']);
+    await write('image.jsonl', turn([{ type: 'image_url', image_url: 'x' }]));
+    await expect(read('image.jsonl')).rejects.toThrow(/image\.jsonl, line 1: each message must have.*"content" of text/);
+  });
+
+  it('JSON files are lists of records, a record, or JSON Lines, and never taken for plain text', async () => {
+    await write('list.json', '[{"text":"abcd"},\n{"text":"efgh"}]');
+    await write('one.json', '{"text":"abcd"}');
+    await write('lines.json', '{"text":"abcd"}\n{"text":"efgh"}\n');
+    expect(text(await read('list.json')).sort()).toEqual(['abcd', 'efgh']);
+    expect(text(await read('one.json'))).toEqual(['abcd']);
+    expect(text(await read('lines.json')).sort()).toEqual(['abcd', 'efgh']);
+    await write('odd.json', '[{"text":"a"},{"instruction":"b"}]');
+    await expect(read('odd.json')).rejects.toThrow(
+      /odd\.json, entry 1 must hold a string "text" or a list "messages"; it holds instruction/,
+    );
+    await write('half.json', '[{"text":');
+    await expect(read('half.json')).rejects.toThrow(/half\.json, line 1 is not JSON/);
+  });
+
   it('parquet is read by its column of text, over row groups', async () => {
     await write(
       'data.parquet',

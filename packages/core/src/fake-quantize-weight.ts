@@ -6,6 +6,14 @@ import { convert } from './ops/convert.js';
 import { fakeQuantizeAffine, scaleMatrix } from './ops/scaling.js';
 import type { AffineScheme, TensorScheme } from './scheme.js';
 import { tensor } from './tensor.js';
+import type { BoundCalibrator } from './value-range.js';
+
+export interface FakeQuantizeOptions {
+  /** Per input channel: rounds `w · factors` and divides by them. */
+  readonly factors?: Float32Array | undefined;
+  /** Chooses the ranges of integer grids; the whole range if absent. */
+  readonly calibrator?: BoundCalibrator | undefined;
+}
 
 /**
  * What a weight f32 `[out, in]` becomes when it is rounded to nearest on its grid: `Q(w)`, or with factors per input channel `Q(w · factors) / factors`. Works for
@@ -15,26 +23,31 @@ export async function fakeQuantizeWeight(
   backend: Backend,
   weight: BufferHandle,
   scheme: TensorScheme,
-  factors?: Float32Array,
+  { factors, calibrator }: FakeQuantizeOptions = {},
 ): Promise<BufferHandle> {
   return withBuffers(backend, async (track) => {
     const upload = async (values: Float32Array) => track(await backend.upload(tensor('f32', [values.length], values)));
     const columnFactors = factors ? await upload(factors) : undefined;
-    if (scheme.kind === 'affine' && scheme.granularity !== 'tensor') {
+    if (scheme.kind === 'affine' && scheme.granularity !== 'tensor' && !calibrator) {
       const { bits, symmetric } = scheme;
       const groupSize = Math.max(1, schemeGroupSize(scheme, weight.shape[1]));
       return backend.run(fakeQuantizeAffine, { w: weight, factors: columnFactors }, { bits, symmetric, groupSize }).y;
     }
     const scaled = columnFactors ? track(backend.run(scaleMatrix, { w: weight, columnFactors }, {}).y) : weight;
-    const rounded = await roundAlone(backend, scaled, scheme);
+    const rounded = await roundAlone(backend, scaled, scheme, calibrator);
     if (!factors) return rounded;
     const inverse = await upload(factors.map((factor) => 1 / factor));
     return backend.run(scaleMatrix, { w: track(rounded), columnFactors: inverse }, {}).y;
   });
 }
 
-async function roundAlone(backend: Backend, w: BufferHandle, scheme: TensorScheme): Promise<BufferHandle> {
-  if (scheme.kind === 'affine') return roundPerTensor(backend, w, scheme);
+async function roundAlone(
+  backend: Backend,
+  w: BufferHandle,
+  scheme: TensorScheme,
+  calibrator: BoundCalibrator | undefined,
+): Promise<BufferHandle> {
+  if (scheme.kind === 'affine') return roundFitted(backend, w, scheme, calibrator);
   if (scheme.kind === 'minifloat') return decodeMinifloat(backend, await encodeMinifloat(backend, w, scheme));
   return withBuffers(backend, async (track) => {
     if (scheme.kind === 'float') {
@@ -46,10 +59,15 @@ async function roundAlone(backend: Backend, w: BufferHandle, scheme: TensorSchem
   });
 }
 
-async function roundPerTensor(backend: Backend, w: BufferHandle, scheme: AffineScheme): Promise<BufferHandle> {
-  const grid = await fitScheme(backend, w, scheme);
+async function roundFitted(
+  backend: Backend,
+  w: BufferHandle,
+  scheme: AffineScheme,
+  calibrator: BoundCalibrator | undefined,
+): Promise<BufferHandle> {
+  const grid = await fitScheme(backend, w, scheme, calibrator);
   const codes = roundToGrid(backend, w, grid, scheme);
-  const { w: y } = backend.run(dequantizeAffine, { codes, ...grid }, { groupSize: Math.max(1, w.shape[1]) });
+  const { w: y } = backend.run(dequantizeAffine, { codes, ...grid }, { groupSize: Math.max(1, schemeGroupSize(scheme, w.shape[1])) });
   backend.free(codes, grid.scales, grid.zeroPoints);
   return y;
 }

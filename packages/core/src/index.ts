@@ -30,7 +30,7 @@ export { decodeTensor } from './decode.js';
 export { DTYPES, type DType, type DTypeInfo, dtypeInfo, type TypedArray } from './dtype.js';
 export { CalibrantError, type ErrorCode, type ErrorDetails, throwIfAborted } from './errors.js';
 export { fakeQuantizeAttributes, roundActivations, staticGrid } from './fake-quantize-grid.js';
-export { fakeQuantizeWeight } from './fake-quantize-weight.js';
+export { type FakeQuantizeOptions, fakeQuantizeWeight } from './fake-quantize-weight.js';
 export { type CodedFloat, decodeFloat, decodeOne, encodeFloat, encodeOne } from './float-codecs.js';
 export { foldFactors } from './fold-factors.js';
 export type { ImportanceEntry, ImportanceFiles, ImportanceMatrix, ImportanceOrigin } from './importance.js';

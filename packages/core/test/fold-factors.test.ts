@@ -1,15 +1,22 @@
 import {
+  affineTensor,
+  affineValues,
+  type BoundCalibrator,
   type BufferHandle,
   createReferenceBackend,
   createRng,
   fakeQuantizeAffine,
   fakeQuantizeWeight,
+  fitScheme,
   foldFactors,
+  groupMagnitudes,
   linear,
   parseAffineScheme,
   rmsNorm,
+  roundToGrid,
   type ScalingSite,
   type SitePredecessor,
+  scale,
   type Tensor,
   tensor,
 } from '@calibrant/core';
@@ -106,10 +113,31 @@ describe('a weight as it will be after rounding', () => {
     expect(await values(handle)).toEqual(y.data);
   });
 
+  it('is on the ranges of a calibrator what rounding to its grid makes of it, groups too', async () => {
+    const w = await backend.upload(normal(4, 24));
+    const scheme = parseAffineScheme('int3-g8-asym')!;
+    const calibrator: BoundCalibrator = {
+      name: 'half',
+      range: () => ({ low: -1, high: 1 }),
+      ranges(on, values, { groupSize }) {
+        const { magnitudes: x } = on.run(groupMagnitudes, { w: values }, { groupSize });
+        return { lows: on.run(scale, { x }, { scale: -0.5 }).y, highs: on.run(scale, { x }, { scale: 0.5 }).y };
+      },
+    };
+    const grid = await fitScheme(backend, w, scheme, calibrator);
+    const codes = roundToGrid(backend, w, grid, scheme);
+    const [codesOf, scales, zeroPoints] = await Promise.all(
+      [codes, grid.scales, grid.zeroPoints].map((handle) => backend.download(handle)),
+    );
+    const expected = affineValues(affineTensor(scheme, { codes: codesOf, scales, zeroPoints })).data;
+    expect(await values(await fakeQuantizeWeight(backend, w, scheme, { calibrator }))).toEqual(expected);
+    expect(await values(await fakeQuantizeWeight(backend, w, scheme))).not.toEqual(expected);
+  });
+
   it('with factors is the rounded scaled weight divided by them, for floats too', async () => {
     const w = await backend.upload(normal(4, 6));
     const powers = Float32Array.of(2, 4, 0.5, 1, 8, 0.25);
     const plain = await values(await fakeQuantizeWeight(backend, w, { kind: 'float', dtype: 'bf16' }));
-    expect(await values(await fakeQuantizeWeight(backend, w, { kind: 'float', dtype: 'bf16' }, powers))).toEqual(plain);
+    expect(await values(await fakeQuantizeWeight(backend, w, { kind: 'float', dtype: 'bf16' }, { factors: powers }))).toEqual(plain);
   });
 });

@@ -48,7 +48,7 @@ export const PRESETS: readonly Preset[] = [
     name: 'awq-w4g128',
     purpose: '4-bit weights by AWQ: robust on little calibration text, what AutoAWQ writes',
     servers: `${SERVERS}, TGI`,
-    recipe: { transforms: ['awq'], quantizer: 'rtn', scheme: 'int4-g128-asym', format: 'awq', calibration: { samples: 128, length: 512 } },
+    recipe: { transforms: ['awq'], quantizer: 'rtn', scheme: 'int4-g128-asym', format: 'awq', calibration: { samples: 256, length: 512 } },
   },
   {
     name: 'smoothquant-w8a8',

@@ -24,6 +24,7 @@ import type { Journal } from './journal/journal.js';
 import { openRunJournal } from './journal/run-journal.js';
 import { openModel } from './open-model.js';
 import { openRegistered } from './open-transformer.js';
+import { checkOrder, idleCalibrationOptions, observesModel } from './plan/check-calibration.js';
 import { checkCalibrator } from './plan/check-calibrator.js';
 import { checkDiskSpace } from './plan/check-disk-space.js';
 import { quantizedHead } from './plan/check-head.js';
@@ -32,6 +33,7 @@ import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
 import { methodOptions } from './plan/method-options.js';
 import { provenance, type QuantizeResult, summarize, withFacts } from './quantize-result.js';
+import { calibrate } from './run/calibration.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 import { servingWarnings } from './serving/check-serving.js';
@@ -132,10 +134,17 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     const execution = recipePlan(recipe, transformer.description, format, plan);
     checkActivationCalibrator(recipe, execution);
     const planned = planTransforms(transforms, transformer.description, plan, execution, options);
+    checkOrder(recipe, format.name, plan);
+    const observes = observesModel([quantizer, ...transforms.map(({ transform }) => transform)], execution);
+    for (const warning of idleCalibrationOptions({ recipe, observes, execution })) options.onEvent?.({ warning, item: 'recipe' });
     for (const warning of servingWarnings(plan, facts, format.name, { recipe, gpus: options.gpus }))
       options.onEvent?.({ warning, item: 'serving' });
     const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
-    if (!folder) return { ...summary, seconds: (performance.now() - started) / 1000 };
+    if (!folder) {
+      if (observes && !statistics && ['file', 'folder'].includes(recipe.calibration?.source ?? 'self'))
+        await calibrate(recipe.calibration, { ...options, transformer });
+      return { ...summary, seconds: (performance.now() - started) / 1000 };
+    }
 
     await checkDiskSpace(folder.stagingPath, plan);
     const weighed = await importance?.matrix(plan);

@@ -5,6 +5,7 @@ import {
   fakeQuantizeWeight,
   linear,
   parseActivationScheme,
+  type QuantizerContext,
   roundActivations,
   scaleMatrix,
   squaredErrors,
@@ -33,7 +34,7 @@ export async function outputLoss(
   samples: ReadonlyMap<string, Tensor>,
   weights: ReadonlyMap<string, BufferHandle>,
   factors: Float32Array,
-  backend: Backend,
+  { backend, calibrator }: Pick<QuantizerContext, 'backend' | 'calibrator'>,
 ): Promise<number> {
   let [error, power] = [0, 0];
   for (const layer of linears) {
@@ -48,7 +49,7 @@ export async function outputLoss(
       const smooth = track(backend.run(scaleMatrix, { w: x, columnFactors: inverse }, {}).y);
       const columnFactors = await upload(factors);
       const scaled = track(backend.run(scaleMatrix, { w, columnFactors }, {}).y);
-      const rounded = track(await fakeQuantizeWeight(backend, scaled, scheme));
+      const rounded = track(await fakeQuantizeWeight(backend, scaled, scheme, { calibrator }));
       const exact = track(backend.run(linear, { x, w }, {}).y);
       const inputs = track(roundInputs(backend, smooth, activation));
       const approximate = track(backend.run(linear, { x: inputs, w: rounded }, {}).y);

@@ -3,6 +3,7 @@ import {
   channelMagnitudes,
   defineTransform,
   parseOptions,
+  type QuantizerContext,
   type ScalingSite,
   type Transform,
   type TransformBlock,
@@ -62,13 +63,14 @@ export function smoothquant(options: SmoothQuantOptions = {}): Transform<Resolve
       if (predecessor.kind === 'norm' || throughLayers) return true;
       return 'they read the output of a layer, which SmoothQuant scales only with throughLayers.';
     },
-    async apply(block, resolved, { backend, signal }) {
+    async apply(block, resolved, context) {
+      const { backend, signal } = context;
       if (block.sites.length === 0) return [];
       const observed = await observeSites(block, backend, resolved.alpha === 'search' ? resolved.searchTokens : 0);
       const facts: TransformFacts[] = [];
       for (const site of block.sites) {
         throwIfAborted(signal);
-        facts.push(await smooth(site, block, observed, resolved, backend));
+        facts.push(await smooth(site, block, observed, resolved, context));
       }
       return facts;
     },
@@ -80,12 +82,12 @@ async function smooth(
   block: TransformBlock,
   { peaks, samples }: Observed,
   options: Resolved,
-  backend: Backend,
+  context: QuantizerContext,
 ): Promise<TransformFacts> {
   const activations = peaks.get(site) as Float32Array;
-  const weights = await weightPeaks(site, block, backend);
+  const weights = await weightPeaks(site, block, context.backend);
   const factorsOf = (alpha: number) => smoothingFactors(activations, weights, alpha, site.predecessor.rows);
-  const lossOf = (factors: Float32Array) => outputLoss(site.linears, samples, block.weights, factors, backend);
+  const lossOf = (factors: Float32Array) => outputLoss(site.linears, samples, block.weights, factors, context);
 
   let alpha = typeof options.alpha === 'number' ? options.alpha : defaultAlpha(block.architecture);
   let losses: { loss: number; lossBefore: number } | undefined;

@@ -39,7 +39,7 @@ export function addQuantize(program: Command): Command {
     .addOption(new Option('--format <name>', 'gguf, gptq, awq, bitsandbytes, or compressed-tensors (also called safetensors)'))
     .option(
       '--calibration <source>',
-      'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .parquet), or a data set of the Hub (org/name[@revision][:split])',
+      'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .json, .parquet), or a data set of the Hub (org/name[@revision][:split])',
     )
     .option('--compare-text <file>', 'a text that the model is meant for: warn when the calibration text is far from it')
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)
@@ -55,6 +55,13 @@ export function addQuantize(program: Command): Command {
       collect,
     )
     .option('--format-option <option=value>', 'an option of the format, such as version=gptq_v2; may be repeated', collect)
+    .addOption(
+      new Option(
+        '--propagate <what>',
+        'what the next block is calibrated on: outputs of the quantized blocks (default with gptq) or of the full-precision ones (default otherwise)',
+      ).choices(['quantized', 'full']),
+    )
+    .option('--rounded-calibration', 'methods see inputs and caches as the dynamic grids of --activations and --kv-cache round them')
     .option('--imatrix <source>', 'importance matrix for GGUF: its file, or self, a file or a folder of text to compute it on')
     .option('--target-size <size>', 'choose a type for each tensor so that the file is at most this large: 4.2GB, 800MB')
     .option('--target-bpw <bits>', 'the same by bits per weight', Number)

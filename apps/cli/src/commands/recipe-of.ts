@@ -24,6 +24,8 @@ export interface RecipeOptions extends TextOptions, GgufOptions, MethodOptions, 
   readonly targetBpw?: number;
   readonly targetTypes?: string[];
   readonly quantizeLmHead?: boolean;
+  readonly propagate?: 'quantized' | 'full';
+  readonly roundedCalibration?: boolean;
   readonly keep?: string[];
   readonly override?: string[];
   readonly formatOption?: string[];
@@ -55,6 +57,8 @@ export async function recipeOf(options: RecipeOptions): Promise<RecipeInput> {
     ...target,
     ...executionOf(options, base),
     ...(options.quantizeLmHead ? { quantizeLmHead: true } : {}),
+    ...(options.propagate === undefined ? {} : { propagate: options.propagate }),
+    ...(options.roundedCalibration ? { roundedCalibration: true } : {}),
     ...(options.keep ? { keep: options.keep } : {}),
     ...(Object.keys(overrides).length > 0 ? { overrides } : {}),
   };

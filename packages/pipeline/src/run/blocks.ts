@@ -70,7 +70,7 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
   let tensors = earlier?.tensors ?? 0;
   const report = (item?: string, finished = 0) => {
     tensors += finished;
-    onEvent?.({ phase: 'Quantizing', done: tensors, total, unit: 'tensors', ...(item === undefined ? {} : { item }) });
+    if (total > 0) onEvent?.({ phase: 'Quantizing', done: tensors, total, unit: 'tensors', ...(item === undefined ? {} : { item }) });
   };
   report();
   const quantizedHead = targets.get(head.weight.name);
@@ -84,13 +84,17 @@ export async function runBlocks(input: BlocksInput): Promise<BlocksResult> {
     lastFeedsHead: quantizedHead !== undefined,
     report,
   };
+  // Where ranges alone are wanted there is no tensor to count.
+  const passed = (done: number) => total === 0 && onEvent?.({ phase: 'Observing inputs', done, total: blocks.length, unit: 'blocks' });
   for (let index = earlier?.blocks ?? 0; index < blocks.length; index++) {
+    passed(index);
     await runBlock(run, index);
     if (hidden) {
       const states = [hidden, fullStates].flatMap((set) => (set ? [set.states] : []));
       await input.onStanding?.({ blocks: index + 1, tensors, result, states });
     }
   }
+  passed(blocks.length);
   if (quantizedHead && hidden) {
     const { name } = head.weight;
     report(name);

@@ -95,7 +95,7 @@ async function roundWeights(
   { stages }: TransformerBlock,
   weights: Map<string, BufferHandle>,
   schemes: ReadonlyMap<string, TensorScheme>,
-  { backend, targets, transforms }: BlocksInput,
+  { backend, targets, transforms, calibrator }: BlocksInput,
   full: FullPrecision | undefined,
 ): Promise<void> {
   if (transforms.length === 0) return;
@@ -104,7 +104,7 @@ async function roundWeights(
       const scheme = schemes.get(name);
       const weight = weights.get(name);
       if (!weight || !scheme || scheme.kind === 'float' || targets.has(name)) continue;
-      weights.set(name, await fakeQuantizeWeight(backend, weight, scheme));
+      weights.set(name, await fakeQuantizeWeight(backend, weight, scheme, { calibrator }));
       if (weight !== full?.weights.get(name)) backend.free(weight);
     }
 }

@@ -70,21 +70,23 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   const rest = transforms.length > 0 ? tensorsOfBlocks(plan, transformer, new Set(calibrated)) : new Map<number, PlannedTensor[]>();
   const inBlocks = new Set([...calibrated, ...[...rest.values()].flat()]);
   const writeRest = createWriteRest(input, chosen);
+  const needsRanges = input.execution !== undefined && hasStaticGrids(input.execution);
+  const needsData = calibrated.length > 0 || needsRanges || transforms.some(({ transform }) => transform.needs.length > 0);
+  const source = input.statistics ? 'statistics' : (recipe.calibration?.source ?? 'self');
+  const { journal } = input;
+  const makeSet = async () => keptSet(input) ?? calibrate(recipe.calibration, input);
+  const calibrationTokens = async () => (needsData ? (journal?.calibrated(source, makeSet) ?? makeSet()) : undefined);
+  // What is wrong with a text is said before anything is computed; the model's own text needs weights that were looked at.
+  const read = source === 'self' ? undefined : await calibrationTokens();
   const rounded = await writeDataFree(
     input,
     plan.filter((tensor) => !inBlocks.has(tensor)),
     writeRest,
   );
-  const needsRanges = input.execution !== undefined && hasStaticGrids(input.execution);
   if (inBlocks.size === 0 && !needsRanges) return { facts: rounded, transforms: [] };
   await checkFinite([...inBlocks], input);
-  const needsData = calibrated.length > 0 || needsRanges || transforms.some(({ transform }) => transform.needs.length > 0);
   const served = needsData ? servedBy(input, calibrated.length > 0) : undefined;
-  const { journal } = input;
-  const makeSet = async () => keptSet(input) ?? calibrate(recipe.calibration, input);
-  const set = needsData
-    ? await (journal?.calibrated(input.statistics ? 'statistics' : (recipe.calibration?.source ?? 'self'), makeSet) ?? makeSet())
-    : undefined;
+  const set = read ?? (await calibrationTokens());
   const earlier = await journal?.replay(input.writer, plan);
   if (earlier) input.onEvent?.({ warning: goesOn(earlier.blocks, transformer), item: 'journal' });
   const writer = journal?.recording(input.writer) ?? input.writer;
@@ -154,6 +156,7 @@ function tensorsOfBlocks(
 /** Looks at the weights that calibration will go through: one NaN in them would spoil all that the model says, and with it the calibration set. */
 async function checkFinite(tensors: readonly PlannedTensor[], { transformer, onEvent, signal }: WriteInput): Promise<void> {
   const total = tensors.length;
+  if (total === 0) return;
   for (const [done, tensor] of tensors.entries()) {
     throwIfAborted(signal);
     onEvent?.({ phase: 'Checking', done, total, unit: 'tensors', item: tensor.name });

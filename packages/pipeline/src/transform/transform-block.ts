@@ -1,4 +1,5 @@
 import {
+  type BoundCalibrator,
   type BufferHandle,
   foldFactors,
   type QuantizerContext,
@@ -19,6 +20,8 @@ export interface TransformBlockInput extends RunOptions {
   readonly transformer: Transformer;
   readonly transforms: readonly PlannedTransform[];
   readonly grids: PlannedGrids;
+  /** Chooses the ranges of integer grids. */
+  readonly calibrator?: BoundCalibrator | undefined;
   /** Tokens of the calibration sequences. */
   readonly lengths: readonly number[];
   /** Largest magnitudes by point, where they are known beforehand. */
@@ -43,7 +46,7 @@ export async function transformBlock(
   hidden: HiddenStates | undefined,
   keepOutputs: boolean,
 ): Promise<TransformedBlock> {
-  const { transformer, transforms, grids, lengths, peaks, onEvent, signal } = input;
+  const { transformer, transforms, grids, calibrator, lengths, peaks, onEvent, signal } = input;
   const { backend } = transformer;
   const untouched = new Map(weights);
   const factors = new Map<string, Float64Array>();
@@ -98,7 +101,13 @@ export async function transformBlock(
       },
     };
     const warn = (warning: string) => onEvent?.({ warning, item: transform.name });
-    const context: QuantizerContext = { backend, warn, ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
+    const context: QuantizerContext = {
+      backend,
+      warn,
+      ...(calibrator ? { calibrator } : {}),
+      ...(onEvent ? { onEvent } : {}),
+      ...(signal ? { signal } : {}),
+    };
     facts.push(await transform.apply(view, options, context));
   }
   return { facts, factors, ...(outputs ? { outputs } : {}) };
