@@ -37,6 +37,21 @@ describe('folders with quant_method fp8', () => {
     });
   });
 
+  it('leave inputs as they are that their blocks do not divide', async () => {
+    const settings = { activation_scheme: 'dynamic', weight_block_size: [4, 4] };
+    const checkpoint = await open({ weight_scale_inv: tensor('f32', [2, 2], Float32Array.of(0.5, 2, 8, 0.25)) }, settings);
+    expect(checkpoint?.execution?.activations.size ?? 0).toBe(0);
+    const values = (await checkpoint?.read(`${NAME}.weight`))?.data ?? [];
+    expect([values[3], values[4], values[24], values[29]]).toEqual(
+      [
+        [3, 0.5],
+        [4, 2],
+        [24, 8],
+        [29, 0.25],
+      ].map(([i, scale]) => decodeOne('f8_e4m3', codes[i]) * scale),
+    );
+  });
+
   it('or one for the tensor, with static inputs', async () => {
     const parts = { weight_scale: tensor('f32', [], Float32Array.of(0.5)), input_scale: tensor('f32', [], Float32Array.of(0.125)) };
     const checkpoint = await open(parts, { activation_scheme: 'static' });

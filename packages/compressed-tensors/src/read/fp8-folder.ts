@@ -41,7 +41,9 @@ export async function openFp8Folder(checkpoint: Checkpoint, { backend }: FormatC
     const scale = `${module}.${blockwise ? 'weight_scale_inv' : 'weight_scale'}`;
     weights.push(openWeight(checkpoint, name, scale, scheme));
     for (const part of [name, scale]) parts.add(part);
-    activations.set(module, inputScheme(settings, scheme, checkpoint.tensors.has(`${module}.input_scale`)));
+    const input = inputScheme(settings, scheme, checkpoint.tensors.has(`${module}.input_scale`));
+    // Servers cannot round inputs in blocks that do not divide them; the weights are good all the same.
+    if (info.shape[1] % (input.groupSize ?? 1) === 0) activations.set(module, input);
   }
   const execution = await readExecution(checkpoint, activations, undefined);
   return codedFolder(checkpoint, { weights, parts, backend, ...(execution ? { execution } : {}) });
