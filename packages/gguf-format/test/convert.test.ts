@@ -211,10 +211,13 @@ describe('conversion refuses, saying what to do,', () => {
     await expect(outputsOf(broken, randomTensors(config))).rejects.toThrow(message);
   });
 
-  it('a tensor without a place and a missing head', async () => {
+  it('a tensor without a place, one of a block too many and a missing head', async () => {
     const tensors = randomTensors(config);
     tensors.set('model.layers.0.mlp.experts.0.w1.weight', tensors.get('model.norm.weight') as Tensor);
     await expect(outputsOf(config, tensors)).rejects.toThrow(/"model.layers.0.mlp.experts.0.w1.weight" has no name in GGUF/);
+    await expect(outputsOf({ ...config, num_hidden_layers: 1 }, randomTensors(config))).rejects.toThrow(
+      /"model.layers.1.*" belongs to a block that config.json does not count \("num_hidden_layers": 1\)/,
+    );
     const headless = randomTensors({ ...config, tie_word_embeddings: true });
     await expect(outputsOf(config, headless)).rejects.toThrow(/no tensor "lm_head.weight".*tie_word_embeddings/);
   });

@@ -5,7 +5,7 @@ import { architectureOfModelType } from '../models/architectures.js';
 import { arrange } from '../models/arrangement.js';
 import { checkRunnable, type ModelConfig, readModelConfig } from '../models/model-config.js';
 import { factorTensors } from '../models/rope-factors.js';
-import { compareTensorNames, type Place, tensorNames } from '../models/tensor-names.js';
+import { blockOf, compareTensorNames, type Place, tensorNames } from '../models/tensor-names.js';
 
 const EMBEDDING = 'token_embd.weight';
 const HEAD = 'output.weight';
@@ -39,6 +39,7 @@ function sourcesByName(checkpoint: Checkpoint, architecture: GgufArchitecture, c
     const place = names.place(info.name);
     // A tied head is stored once, as the embedding.
     if (!place || (config.tied && place.name === HEAD)) continue;
+    if (blockOf(place.name) >= config.layers) throw beyond(checkpoint.name, info.name, config.layers);
     const sources = found.get(place.name) ?? { place, parts: [] };
     if (place.index !== undefined && place.index >= checkpoint.tensors.size) throw unstackable(checkpoint.name, info.name);
     if (sources.parts[place.index ?? 0]) throw unstackable(checkpoint.name, info.name);
@@ -72,6 +73,14 @@ function missingHead(outputs: readonly OutputTensor[], architecture: GgufArchite
     'NOT_FOUND',
     `${model}: there is no tensor "${head}", and config.json does not say that it is tied to the embedding ("tie_word_embeddings").`,
     { tensor: head },
+  );
+}
+
+function beyond(model: string, source: string, layers: number): CalibrantError {
+  return new CalibrantError(
+    'UNSUPPORTED',
+    `${model}: "${source}" belongs to a block that config.json does not count ("num_hidden_layers": ${layers}); llama.cpp loads no file with tensors that it does not expect. Correct config.json, or take the tensor out.`,
+    { tensor: source, option: 'num_hidden_layers' },
   );
 }
 
