@@ -67,6 +67,15 @@ describe('what llama.cpp would compute differently is refused', () => {
     );
   });
 
+  it.each(['qwen2', 'qwen2_moe', 'olmo2', 'phi', 'phi3', 'cohere', 'stablelm', 'gpt_neox'])(
+    'heads of a size of their own: %s',
+    async (type) => {
+      await expect(outputsOf({ ...SIZES, model_type: type, head_dim: 32, tie_word_embeddings: true })).rejects.toThrow(
+        /4 heads of 32 in config.json do not make the hidden size 64/,
+      );
+    },
+  );
+
   it.each([
     ['qwen3_moe', { norm_topk_prob: true }],
     ['qwen2_moe', {}],

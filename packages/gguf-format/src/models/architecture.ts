@@ -74,6 +74,8 @@ export interface GgufArchitecture {
   readonly rope?: { readonly theta: number; readonly part?: number; readonly partName?: string; readonly thetaName?: string };
   /** Scalings of the rotation whose factors llama.cpp loads as tensors there. */
   readonly factorTensors?: readonly ('llama3' | 'longrope')[];
+  /** Whether llama.cpp loads heads whose sizes do not add up to the hidden size. */
+  readonly ownHeadSize?: true;
   /** Whether llama.cpp attends to everything where config.json has a sliding window. */
   readonly ignoresWindow?: true;
   /** Where llama.cpp takes the head from: a tensor of its own, always the embedding, or the embedding if there is no tensor. */

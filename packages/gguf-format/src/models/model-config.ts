@@ -108,6 +108,13 @@ export function checkRunnable(raw: Json, architecture: GgufArchitecture, config:
       `${model}: "tie_word_embeddings" in config.json is false, but llama.cpp takes the head of architecture ${architecture.name} from the embedding.`,
       { option: 'tie_word_embeddings' },
     );
+  const { heads, headDim, hiddenSize } = config;
+  if (!architecture.ownHeadSize && heads * headDim !== hiddenSize)
+    throw new CalibrantError(
+      'UNSUPPORTED',
+      `${model}: ${heads} heads of ${headDim} in config.json do not make the hidden size ${hiddenSize}, which is all that llama.cpp loads for architecture ${architecture.name}.`,
+      { option: 'head_dim' },
+    );
   const scaling = config.ropeScaling?.type;
   if ((scaling === 'llama3' || scaling === 'longrope') && !architecture.factorTensors?.includes(scaling))
     throw new CalibrantError(

@@ -17,6 +17,7 @@ const SANDWICH: readonly TensorRule[] = [
 
 const COMMON = {
   epsilon: RMS,
+  ownHeadSize: true,
   head: 'embedding',
   tiedByDefault: true,
   outside: OUTSIDE,

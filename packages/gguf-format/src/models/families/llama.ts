@@ -5,6 +5,7 @@ import { checkWindow } from '../check-window.js';
 /** Llama, Mistral and Mixtral: one architecture, which Mixtral's experts and Mistral's window tell apart. */
 export const llama: GgufArchitecture = {
   name: 'llama',
+  ownHeadSize: true,
   modelTypes: ['llama', 'mistral', 'mixtral'],
   classes: ['LlamaForCausalLM', 'MistralForCausalLM', 'MixtralForCausalLM'],
   variant: ({ has, number }) => (has('blk.0.ffn_gate_inp.weight') ? 2 : number('attention.sliding_window') !== undefined ? 1 : 0),
@@ -40,6 +41,7 @@ const UNROTATED = 4;
 
 export const smollm3: GgufArchitecture = {
   name: 'smollm3',
+  ownHeadSize: true,
   modelTypes: ['smollm3'],
   classes: ['SmolLM3ForCausalLM'],
   epsilon: RMS,
@@ -68,6 +70,7 @@ export const smollm3: GgufArchitecture = {
 /** Granite: Llama with factors of embeddings, scores, additions and logits. */
 export const granite: GgufArchitecture = {
   name: 'granite',
+  ownHeadSize: true,
   modelTypes: ['granite'],
   classes: ['GraniteForCausalLM'],
   epsilon: RMS,

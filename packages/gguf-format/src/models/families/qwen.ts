@@ -64,6 +64,7 @@ export const qwen2: GgufArchitecture = {
 export const qwen3: GgufArchitecture = {
   ...COMMON,
   name: 'qwen3',
+  ownHeadSize: true,
   modelTypes: ['qwen3'],
   classes: ['Qwen3ForCausalLM'],
   inBlock: () => [...PRE_NORMS, ...HEAD_NORMS, ...attentionRules(), ...GATED_MLP],
@@ -96,6 +97,7 @@ export const qwen2Moe: GgufArchitecture = {
 export const qwen3Moe: GgufArchitecture = {
   ...COMMON,
   name: 'qwen3moe',
+  ownHeadSize: true,
   modelTypes: ['qwen3_moe'],
   classes: ['Qwen3MoeForCausalLM'],
   head: 'own',
