@@ -49,7 +49,12 @@ describe('multiple choice', () => {
         }
         const found = scored[i].options[j];
         expect(Math.abs(found.logLikelihood - sum)).toBeLessThan(1e-3);
-        expect(found).toMatchObject({ greedy, tokens: ids.length - start, bytes: Buffer.byteLength(continuation.trim()) });
+        expect(found).toMatchObject({
+          greedy,
+          tokens: ids.length - start,
+          bytes: Buffer.byteLength(continuation.trim()),
+          characters: [...continuation.trim()].length,
+        });
       }
     await model.release();
     await checkpoint.close();
@@ -57,7 +62,7 @@ describe('multiple choice', () => {
     await backend.close();
   });
 
-  it('ranks by log-likelihood, and by it per byte and per token', async () => {
+  it('ranks by log-likelihood, and by it per character, byte and token', async () => {
     const backend = createReferenceBackend();
     // After "a" come: b 0.6, c 0.3, d 0.1; after anything else everything is equally likely.
     const even = new Array(7).fill(Math.log(1 / 7));
@@ -77,6 +82,7 @@ describe('multiple choice', () => {
     const figures = choiceFigures(scored);
     // ln 0.1 = −2.30 beats ln 0.3 − ln 7 = −3.15, but per letter it is −1.57.
     expect([figures.accuracy.value, figures.accuracyPerByte.value, figures.accuracyPerToken.value]).toEqual([0.5, 1, 1]);
+    expect(figures.accuracyPerCharacter.value).toBe(1);
     expect(figures.accuracy).toMatchObject({ count: 2, ...wilson(1, 2) });
     expect(figures.chance).toBeCloseTo((1 / 3 + 1 / 2) / 2, 12);
     expect(figures.calibration.count).toBe(2);
@@ -84,6 +90,19 @@ describe('multiple choice', () => {
     const base = scored.map((item) => ({ ...item, options: [...item.options].reverse() }));
     const { comparison } = choiceResult(source, 'accuracyPerByte', { scored, cut: 0 }, { scored: base });
     expect(comparison).toMatchObject({ broken: 0, mended: 2, changed: { value: 1 }, difference: { value: 1 }, pValue: 0.5 });
+  });
+
+  it('counts characters as the harness does, not bytes or halves of pairs', () => {
+    const option = (logLikelihood: number, text: string) => ({
+      logLikelihood,
+      greedy: false,
+      tokens: 1,
+      characters: [...text].length,
+      bytes: Buffer.byteLength(text),
+    });
+    // By character −2 against −1.5, by byte −0.5 against −1.5.
+    const figures = choiceFigures([{ answer: 0, options: [option(-4, '🙂🙂'), option(-3, 'ab')] }]);
+    expect([figures.accuracyPerCharacter.value, figures.accuracyPerByte.value]).toEqual([0, 1]);
   });
 
   it('cuts the beginning of contexts that are too long, and refuses what cannot be scored', async () => {

@@ -102,7 +102,7 @@ describe('evaluateModel', () => {
     const [lines, json, parquet, own] = tasks!;
     expect({ ...json, source: '' }).toEqual({ ...lines, source: '' });
     expect({ ...parquet, source: '' }).toEqual({ ...lines, source: '' });
-    expect(lines).toMatchObject({ kind: 'choice', name: 'hellaswag', metric: 'accuracyPerByte', items: 2, available: 2, cut: 0 });
+    expect(lines).toMatchObject({ kind: 'choice', name: 'hellaswag', metric: 'accuracyPerCharacter', items: 2, available: 2, cut: 0 });
     expect(lines).toMatchObject({
       model: { accuracy: { value: 1 } },
       base: { accuracy: { value: 1 } },

@@ -75,7 +75,7 @@ if (!installed) process.stderr.write('left out: packages/report/test/browser.tes
 
   it('no table is cut off in a window of 1000 pixels, nor on paper', async () => {
     const data = sampleData();
-    const tasks = data.tasks!.map((task) => ({ ...task, metric: 'log-likelihood per byte', broken: 120, mended: 100, pValue: 0.2 }));
+    const tasks = data.tasks!.map((task) => ({ ...task, metric: 'log-likelihood per character', broken: 120, mended: 100, pValue: 0.2 }));
     for (const html of [renderHtml({ ...data, tasks }), renderComparison([runOf({ ...data, tasks }), ...data.runs!])]) {
       const { page } = await open(html, { viewport: { width: 1000, height: 800 } });
       const hidden = () => page.locator('.scroll').evaluateAll((all) => all.map((each) => each.scrollWidth - each.clientWidth));

@@ -48,7 +48,13 @@ function eceOf({
   return `${(100 * ece.value).toFixed(2)} ± ${(100 * ece.standardError).toFixed(2)} %`;
 }
 
-const METRIC_NAMES = { accuracy: '', accuracyPerByte: ' per byte', accuracyPerToken: ' per token' } as const;
+/** By bytes is in the JSON: of most texts it is the same as by characters. */
+const METRIC_NAMES = {
+  accuracy: '',
+  accuracyPerCharacter: ' per character',
+  accuracyPerByte: ' per byte',
+  accuracyPerToken: ' per token',
+} as const;
 
 function rowsOf(task: Task, compared: boolean): string[][] {
   const paired = task.comparison;
@@ -65,7 +71,7 @@ function rowsOf(task: Task, compared: boolean): string[][] {
         ...change,
       ],
     ];
-  const metrics = ['accuracy', 'accuracyPerByte', 'accuracyPerToken'] as const;
+  const metrics = ['accuracy', 'accuracyPerCharacter', 'accuracyPerToken'] as const;
   return metrics.map((metric) => [
     `${nameOf(task)}${METRIC_NAMES[metric]}`,
     String(task.items),

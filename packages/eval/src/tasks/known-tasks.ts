@@ -1,7 +1,7 @@
 import { type ChoiceItem, choiceItem, indexOf, type TaskRow, textOf, textsOf, wrong } from './choice-item.js';
 
 /** Which accuracy is usually reported of a task. */
-export type ChoiceMetric = 'accuracy' | 'accuracyPerByte' | 'accuracyPerToken';
+export type ChoiceMetric = 'accuracy' | 'accuracyPerCharacter' | 'accuracyPerByte' | 'accuracyPerToken';
 
 /** A public data set as data: where it is, how its rows become items, and what is reported. */
 export interface KnownTask {
@@ -20,7 +20,7 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
   {
     name: 'hellaswag',
     title: 'HellaSwag (Zellers et al. 2019)',
-    metric: 'accuracyPerByte',
+    metric: 'accuracyPerCharacter',
     hub: { repo: 'Rowan/hellaswag', config: 'default', split: 'validation' },
     examples: { split: 'train' },
     toItem(row, where) {
@@ -35,7 +35,7 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
     return {
       name,
       title: `${config} (Clark et al. 2018)`,
-      metric: 'accuracyPerByte',
+      metric: 'accuracyPerCharacter',
       hub: { repo: 'allenai/ai2_arc', config, split: 'test' },
       examples: { split: 'train' },
       toItem(row, where) {

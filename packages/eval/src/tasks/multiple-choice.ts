@@ -11,7 +11,8 @@ export interface ScoredItem {
   readonly answer: number;
   readonly options: readonly (OptionScore & {
     readonly tokens: number;
-    /** UTF-8 bytes of the choice without the space before it. */
+    /** Unicode characters and UTF-8 bytes of the choice without the space before it. */
+    readonly characters: number;
     readonly bytes: number;
   })[];
 }
@@ -26,7 +27,8 @@ export interface MultipleChoiceOptions extends Omit<ScoreOptions, 'phase'>, Enco
 export interface ChoiceFigures {
   /** The option with the largest log-likelihood is right. */
   readonly accuracy: Proportion;
-  /** Log-likelihoods over the bytes, and over the tokens, of their choices. */
+  /** Log-likelihoods over the characters (`acc_norm` of lm-evaluation-harness), the bytes and the tokens of their choices. */
+  readonly accuracyPerCharacter: Proportion;
   readonly accuracyPerByte: Proportion;
   readonly accuracyPerToken: Proportion;
   /** What guessing gives. */
@@ -58,11 +60,15 @@ export async function scoreChoices(options: MultipleChoiceOptions): Promise<{ re
   let at = 0;
   const scored = items.map((item, i) => ({
     answer: item.answer,
-    options: item.options.map(({ continuation }, j) => ({
-      ...scores[at++],
-      tokens: encoded[i][j].targets.length,
-      bytes: new TextEncoder().encode(continuation.trimStart()).length,
-    })),
+    options: item.options.map(({ continuation }, j) => {
+      const choice = continuation.trimStart();
+      return {
+        ...scores[at++],
+        tokens: encoded[i][j].targets.length,
+        characters: [...choice].length,
+        bytes: new TextEncoder().encode(choice).length,
+      };
+    }),
   }));
   return { scored, cut: encoded.flat().filter(({ cut }) => cut).length };
 }
@@ -82,12 +88,18 @@ function rememberLast(tokenizer: TaskTokenizer): TaskTokenizer {
   };
 }
 
+/** What log-likelihoods are divided by. */
+const LENGTH: Readonly<Record<ChoiceMetric, (option: ScoredItem['options'][number]) => number>> = {
+  accuracy: () => 1,
+  accuracyPerCharacter: ({ characters }) => Math.max(1, characters),
+  accuracyPerByte: ({ bytes }) => Math.max(1, bytes),
+  accuracyPerToken: ({ tokens }) => tokens,
+};
+
 /** The chosen option of each item by a metric, and whether it is right. Of equals the first is chosen. */
 export function choicesOf(scored: readonly ScoredItem[], metric: ChoiceMetric): { readonly answers: number[]; readonly right: number[] } {
   const answers = scored.map(({ options }) => {
-    const values = options.map(({ logLikelihood, tokens, bytes }) =>
-      metric === 'accuracy' ? logLikelihood : logLikelihood / (metric === 'accuracyPerByte' ? Math.max(1, bytes) : tokens),
-    );
+    const values = options.map((option) => option.logLikelihood / LENGTH[metric](option));
     return values.indexOf(Math.max(...values));
   });
   return { answers, right: answers.map((answer, i) => (answer === scored[i].answer ? 1 : 0)) };
@@ -105,6 +117,7 @@ export function choiceFigures(scored: readonly ScoredItem[]): ChoiceFigures {
   const brier = probabilities.map((row, i) => row.reduce((sum, p, j) => sum + (p - (j === scored[i].answer ? 1 : 0)) ** 2, 0));
   return {
     accuracy: proportion(right),
+    accuracyPerCharacter: proportion(choicesOf(scored, 'accuracyPerCharacter').right),
     accuracyPerByte: proportion(choicesOf(scored, 'accuracyPerByte').right),
     accuracyPerToken: proportion(choicesOf(scored, 'accuracyPerToken').right),
     chance: scored.reduce((sum, { options }) => sum + 1 / options.length, 0) / scored.length,

@@ -12,6 +12,7 @@ export function taskFigures({ tasks, needle, drift }: Evaluation): Pick<ReportDa
 
 const METRICS = {
   accuracy: 'log-likelihood',
+  accuracyPerCharacter: 'log-likelihood per character',
   accuracyPerByte: 'log-likelihood per byte',
   accuracyPerToken: 'log-likelihood per token',
 } as const;
