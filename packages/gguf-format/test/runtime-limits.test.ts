@@ -67,6 +67,12 @@ describe('what llama.cpp would compute differently is refused', () => {
     );
   });
 
+  it.each(['attention_bias', 'mlp_bias'])('biases of SmolLM 3: %s', async (field) => {
+    await expect(outputsOf({ ...SIZES, model_type: 'smollm3', [field]: true })).rejects.toThrow(
+      /is true, but llama.cpp has no biases there/,
+    );
+  });
+
   it.each(['qwen2', 'qwen2_moe', 'olmo2', 'phi', 'phi3', 'cohere', 'stablelm', 'gpt_neox'])(
     'heads of a size of their own: %s',
     async (type) => {

@@ -1,6 +1,18 @@
 import { CalibrantError } from '@calibrant/core';
-import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, OUTSIDE, PRE_NORMS, RMS, SILU } from '../architecture.js';
+import {
+  attentionRules,
+  GATED_MLP,
+  type GgufArchitecture,
+  HEAD_NORMS,
+  type Limit,
+  OUTSIDE,
+  PRE_NORMS,
+  RMS,
+  SILU,
+} from '../architecture.js';
 import { checkWindow } from '../check-window.js';
+
+const noBiases = (field: string): Limit => ({ field, allowed: [undefined, false], because: 'llama.cpp has no biases there' });
 
 /** Llama, Mistral and Mixtral: one architecture, which Mixtral's experts and Mistral's window tell apart. */
 export const llama: GgufArchitecture = {
@@ -53,7 +65,7 @@ export const smollm3: GgufArchitecture = {
   inBlock: () => [...PRE_NORMS, ...attentionRules('pairs'), ...GATED_MLP],
   fixed: { hidden_act: 'silu' },
   restore: ({ layers }) => ({ no_rope_layers: Array.from({ length: layers }, (_, i) => ((i + 1) % UNROTATED === 0 ? 0 : 1)) }),
-  limits: [SILU],
+  limits: [SILU, ...['attention_bias', 'mlp_bias'].map(noBiases)],
   check(config, raw, model) {
     checkWindow(config, raw, model);
     const rotated = raw['no_rope_layers'];
@@ -108,5 +120,5 @@ export const olmo2: GgufArchitecture = {
     ...GATED_MLP,
   ],
   fixed: { hidden_act: 'silu' },
-  limits: [SILU, { field: 'attention_bias', allowed: [undefined, false], because: 'llama.cpp has no biases there' }],
+  limits: [SILU, noBiases('attention_bias')],
 };
