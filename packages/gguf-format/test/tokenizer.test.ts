@@ -95,6 +95,10 @@ describe('a byte-level BPE tokenizer', () => {
     ];
     const several = await meta(withTokenizer({}, {}, { 'tokenizer_config.json': JSON.stringify({ chat_template: named }) }));
     expect([several('chat_template'), several('chat_templates'), several('chat_template.tool_use')]).toEqual(['A', ['tool_use'], 'B']);
+    const { checkpoint: read } = await throughFile(
+      withTokenizer({}, {}, { 'tokenizer_config.json': JSON.stringify({ chat_template: named }) }),
+    );
+    expect(JSON.parse((await read.text('tokenizer_config.json')) ?? '').chat_template).toEqual(named);
     const { checkpoint } = await throughFile(withTokenizer({}, {}, { 'chat_template.jinja': '{{ messages }}' }));
     expect(JSON.parse((await checkpoint.text('tokenizer_config.json')) ?? '').chat_template).toBe('{{ messages }}');
   });
@@ -118,6 +122,21 @@ describe('the pre-tokenizer', () => {
     await expect(throughFile(source)).rejects.toThrow(/none of those known here \(gpt-2, smollm, .*option "pre"/);
     expect((await meta(source, { pre: 'deepseek-llm' }))('ggml.pre')).toBe('deepseek-llm');
   });
+});
+
+it('a split that is not named, or by a name that is unknown here, is warned about', async () => {
+  const warnings = async (pre: string | undefined) => {
+    const folder = memoryFolder();
+    await convert(withTokenizer({}), folder, backend, { format: { pre: pre ?? 'gpt-2' } });
+    const bytes = folder.files.get('model.gguf')?.bytes().slice() ?? new Uint8Array();
+    if (pre === undefined) bytes.set(Buffer.from('x'), Buffer.from(bytes).indexOf('tokenizer.ggml.pre') + 'tokenizer.ggml.pr'.length);
+    const found: string[] = [];
+    await openGgufCheckpoint(memorySource(bytes), { backend, onEvent: (event) => void ('warning' in event && found.push(event.warning)) });
+    return found;
+  };
+  expect(await warnings('gpt-2')).toEqual([]);
+  expect(await warnings('viking')).toEqual([expect.stringMatching(/names "viking", which is unknown here.* as GPT-2 does/)]);
+  expect(await warnings(undefined)).toEqual([expect.stringMatching(/does not name .*"tokenizer.ggml.pre"/)]);
 });
 
 describe('a BPE tokenizer with byte fallback', () => {

@@ -1,4 +1,13 @@
-import { type Backend, type ByteSource, CalibrantError, type Checkpoint, type DType, type Tensor, type TensorInfo } from '@calibrant/core';
+import {
+  type Backend,
+  type ByteSource,
+  CalibrantError,
+  type Checkpoint,
+  type DType,
+  type RunOptions,
+  type Tensor,
+  type TensorInfo,
+} from '@calibrant/core';
 import { findBlockTypeById } from '../blocks/block-types.js';
 import { MAGIC } from '../file/gguf-file.js';
 import { metadataReader } from '../file/metadata.js';
@@ -9,7 +18,7 @@ import { checkpointTensors, readCheckpointRows } from './checkpoint-tensors.js';
 import { configJson } from './config-json.js';
 import { withOrigin } from './gguf-origin.js';
 import { readRows } from './read-rows.js';
-import { tokenizerFiles } from './tokenizer-files.js';
+import { tokenizerFiles, unknownSplits } from './tokenizer-files.js';
 
 /**
  * Opens a GGUF file, or with any of its parts a split model, as a checkpoint: Hugging Face's tensor names and row order, quantized tensors read as f32 (decoded by the backend), floats in their
@@ -20,10 +29,16 @@ import { tokenizerFiles } from './tokenizer-files.js';
  * const checkpoint = await openGgufCheckpoint(source, { backend });
  * const rows = await checkpoint.read('model.layers.0.self_attn.q_proj.weight', { start: 0, end: 64 });
  */
-export async function openGgufCheckpoint(source: ByteSource, { backend }: { readonly backend: Backend }): Promise<Checkpoint> {
+export async function openGgufCheckpoint(
+  source: ByteSource,
+  { backend, onEvent }: { readonly backend: Backend } & Pick<RunOptions, 'onEvent'>,
+): Promise<Checkpoint> {
   const file = await readGgufModel(source);
   try {
-    return await checkpointOf(file, backend);
+    const checkpoint = await checkpointOf(file, backend);
+    const warning = unknownSplits(file);
+    if (warning) onEvent?.({ warning, item: 'tokenizer' });
+    return checkpoint;
   } catch (error) {
     await Promise.all(file.parts.filter((part) => part.source !== source).map((part) => part.source.close()));
     throw error;
@@ -64,7 +79,10 @@ async function checkpointOf(file: GgufModel, backend: Backend): Promise<Checkpoi
 }
 
 /** {@link openGgufCheckpoint} for a source that begins as a GGUF file does, else undefined. */
-export async function openGgufFile(source: ByteSource, context: { readonly backend: Backend }): Promise<Checkpoint | undefined> {
+export async function openGgufFile(
+  source: ByteSource,
+  context: { readonly backend: Backend } & Pick<RunOptions, 'onEvent'>,
+): Promise<Checkpoint | undefined> {
   return (await isGguf(source)) ? openGgufCheckpoint(source, context) : undefined;
 }
 

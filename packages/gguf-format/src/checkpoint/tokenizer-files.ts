@@ -1,5 +1,5 @@
 import type { GgufFile } from '../file/gguf-file.js';
-import { metadataReader } from '../file/metadata.js';
+import { type MetadataReader, metadataReader } from '../file/metadata.js';
 import { preTokenizerOf, type Split } from '../tokenizer/pre-tokenizers.js';
 import { SPACE, TOKEN_TYPE } from '../tokenizer/tokenizer-keys.js';
 import { CHARSMAP, MERGES_SPACES, unigramJson } from '../tokenizer/unigram.js';
@@ -61,7 +61,7 @@ export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' |
     add_eos_token: addEos,
     clean_up_tokenization_spaces: false,
     tokenizer_class: 'PreTrainedTokenizerFast',
-    ...(reader.string('tokenizer.chat_template') === undefined ? {} : { chat_template: reader.string('tokenizer.chat_template') }),
+    ...chatTemplates(reader),
   };
   return new Map([
     ['tokenizer.json', JSON.stringify(tokenizer)],
@@ -69,7 +69,26 @@ export function tokenizerFiles({ name: file, metadata }: Pick<GgufFile, 'name' |
   ]);
 }
 
-/** Byte-level BPE. An unknown pre-tokenizer is taken for GPT-2's, the default of llama.cpp. */
+/** One template as text, several by name. */
+function chatTemplates(reader: MetadataReader): { chat_template?: unknown } {
+  const own = reader.string('tokenizer.chat_template');
+  const named = (reader.strings('tokenizer.chat_templates') ?? []).flatMap((name) => {
+    const template = reader.string(`tokenizer.chat_template.${name}`);
+    return template === undefined ? [] : [{ name, template }];
+  });
+  if (named.length > 0) return { chat_template: [...(own === undefined ? [] : [{ name: 'default', template: own }]), ...named] };
+  return own === undefined ? {} : { chat_template: own };
+}
+
+/** What a person should know when it cannot be told how a byte-level tokenizer splits text: its name is missing (in files before 2024) or none that is known here. */
+export function unknownSplits({ name: file, metadata }: Pick<GgufFile, 'name' | 'metadata'>): string | undefined {
+  const reader = metadataReader(file, metadata);
+  const pre = reader.string('tokenizer.ggml.pre');
+  if (reader.string('tokenizer.ggml.model') !== 'gpt2' || (pre !== undefined && preTokenizerOf(pre))) return undefined;
+  return `${file} ${pre === undefined ? 'does not name' : `names "${pre}", which is unknown here, as`} the way in which its tokenizer splits text ("tokenizer.ggml.pre"): it is split as GPT-2 does, which may not be what the model was trained on.`;
+}
+
+/** Byte-level BPE. An unknown pre-tokenizer is taken for GPT-2's. */
 function byteLevel(pre: string, vocab: Record<string, number>, merges: readonly string[]) {
   const known = preTokenizerOf(pre);
   const splits = known?.splits ?? ['gpt-2'];
