@@ -47,6 +47,7 @@ describe('a fact in long texts', () => {
         logLikelihood: i === (depth === 0.5 ? 0 : answer) ? -1 : -3,
         greedy: depth === 1 && i === answer,
         tokens: 1,
+        characters: 4,
         bytes: 4,
       })),
     }));
