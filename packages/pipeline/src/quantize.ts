@@ -38,6 +38,7 @@ import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 import { servingWarnings } from './serving/check-serving.js';
 import { recipeStatistics } from './statistics/reuse.js';
+import type { ModelStatistics } from './statistics/statistics-file.js';
 import { planTransforms, recipeTransforms, transformReports } from './transform/plan-transforms.js';
 
 /** Saved with every output: the recipe and what was done. Its presence says that a folder may be replaced. */
@@ -90,6 +91,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
   const folder = options.dryRun ? undefined : await createAtomicFolder(options.out, target);
   let checkpoint: Checkpoint | undefined;
   let journal: Journal | undefined;
+  let statistics: ModelStatistics | undefined;
   let complete = false;
   try {
     checkpoint = await openModel(options.model, options);
@@ -103,7 +105,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       tensors: checkpoint.tensors,
       linears: new Set([...transformer.linears().map(({ name }) => name), ...(lmHead === undefined ? [] : [lmHead])]),
     };
-    const statistics = await recipeStatistics(recipe, checkpoint, transformer, options);
+    statistics = await recipeStatistics(recipe, checkpoint, transformer, options);
     const bare: FormatInput = { checkpoint, facts: modelFacts, recipe };
     const importance = await openImportance(recipe, format, formatOptions, bare, transformer, options);
     const facts: ModelFacts = importance ? { ...modelFacts, importance: importance.covered } : modelFacts;
@@ -201,6 +203,7 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
     if (await journal?.close(complete))
       options.onEvent?.({ warning: 'what is finished is kept: the same command goes on behind it', item: 'journal' });
     await folder?.abort();
+    await statistics?.hessians?.close();
     await checkpoint?.close();
   }
 }

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createCpuBackend } from '@calibrant/backend-cpu';
 import type { Backend, RecipeInput } from '@calibrant/core';
@@ -7,6 +7,7 @@ import { evaluationTextPath, modelFolder } from '@calibrant/tiny-llama';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { copyModel, scratchFolder, testRegistry, zeroTensor } from './fixture.js';
 import { writeOutlierTwin } from './outlier-twin.js';
+import { writeRandomModel } from './random-model.js';
 
 const registry = testRegistry();
 let backend: Backend;
@@ -65,6 +66,60 @@ async function sameEitherWay(recipe: RecipeInput, name: string) {
 describe('saved statistics in the place of calibration', () => {
   it('give static ranges of inputs and caches, to the byte those of a calibration of its own', async () => {
     expect(await sameEitherWay({ activations: 'int8-tensor-static', kvCache: 'fp8-tensor-static' }, 'static')).toEqual([]);
+  });
+
+  it('with Hessians give GPTQ on full-precision blocks all that it needs', async () => {
+    const text = await copyOfText();
+    const kept = scratch.path('kept.safetensors');
+    const made = await makeStatistics({
+      model: modelFolder,
+      calibration: calibrationOn(text),
+      out: kept,
+      hessians: true,
+      registry,
+      backend,
+    });
+    expect(made.hessians).toBe(scratch.path('kept.hessians.safetensors'));
+    const sequential = { name: 'gptq', options: { trueSequential: false } };
+    const recipe = { quantizer: sequential, propagate: 'full', scheme: 'int3-g64-asym' } as const;
+    const own = await quantize({ ...recipe, calibration: calibrationOn(text) }, 'gptq-full');
+    const reused = await quantize({ ...recipe, statistics: kept }, 'gptq-kept');
+    expect(reused.bytes.equals(own.bytes)).toBe(true);
+    expect(reused.warnings.filter((warning) => /saved statistics/.test(warning))).toEqual([]);
+    const facts = ({ result }: typeof own) => result.tensors.map(({ facts }) => facts);
+    expect(facts(reused)).toEqual(facts(own));
+
+    const why = async (name: string, more: RecipeInput) =>
+      (await quantize({ ...recipe, statistics: kept, ...more }, name)).warnings.find((warning) => /saved statistics/.test(warning));
+    expect(await why('quantized', { propagate: 'quantized' })).toMatch(/quantized layers before it produce \(--propagate full/);
+    expect(await why('none-kept', { statistics: file })).toMatch(/gptq needs Hessians, which calibrant calibrate saves with --hessians/);
+    const gptaq = { name: 'gptq', options: { trueSequential: false, asymmetricCalibration: true } };
+    expect(await why('gptaq', { quantizer: gptaq })).toMatch(/gptq compares the inputs of two models/);
+
+    await copyFile(scratch.path('kept.hessians.safetensors'), scratch.path('statistics.hessians.safetensors'));
+    await quantize({ ...recipe, statistics: file }, 'same-tokens');
+    const other = scratch.path('other.safetensors');
+    await makeStatistics({ model: modelFolder, calibration: { ...calibrationOn(text), seed: 1 }, out: other, registry, backend });
+    await rename(scratch.path('statistics.hessians.safetensors'), scratch.path('other.hessians.safetensors'));
+    await expect(quantize({ ...recipe, statistics: other }, 'mixed-up')).rejects.toThrow(
+      /are not of the model and tokens of the statistics/,
+    );
+  });
+
+  it('with Hessians serve the experts of a mixture, also those that few tokens reach', async () => {
+    const model = scratch.path('mixtral');
+    await writeRandomModel(model, 'mixtral');
+    const calibration = { source: 'random', samples: 3, length: 24 } as const;
+    const statistics = scratch.path('mixtral.safetensors');
+    await makeStatistics({ model, calibration, out: statistics, hessians: true, registry, backend });
+    const options = { trueSequential: false, leastTokens: 30, fewTokensFallback: 'all-experts' };
+    const recipe = { quantizer: { name: 'gptq', options }, propagate: 'full', scheme: 'int4-g16-asym' } as const;
+    const own = await quantize({ ...recipe, calibration }, 'experts-own', model);
+    const reused = await quantize({ ...recipe, statistics }, 'experts-kept', model);
+    expect(reused.bytes.equals(own.bytes)).toBe(true);
+    const fallbacks = reused.result.tensors.map(({ facts }) => facts?.fallback);
+    expect(fallbacks).toEqual(own.result.tensors.map(({ facts }) => facts?.fallback));
+    expect(fallbacks).toContain('all-experts');
   });
 
   it('are what is used: other statistics give other scales', async () => {

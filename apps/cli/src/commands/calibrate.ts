@@ -1,6 +1,6 @@
 import { makeStatistics, type StatisticsResult } from '@calibrant/pipeline';
 import type { Command } from 'commander';
-import { formatCount, formatDuration } from '../output/format.js';
+import { formatBytes, formatCount, formatDuration } from '../output/format.js';
 import { renderTable } from '../output/table.js';
 import { addCommonOptions } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
@@ -10,6 +10,7 @@ interface CalibrateOptions extends CommonOptions, TextOptions {
   readonly calibration: string;
   readonly out: string;
   readonly compareText?: string;
+  readonly hessians?: boolean;
   readonly force?: boolean;
 }
 
@@ -26,15 +27,20 @@ export function addCalibrate(program: Command): Command {
       'self',
     )
     .option('--compare-text <file>', 'a text that the model is meant for: say how far the calibration text is from it')
+    .option(
+      '--hessians',
+      'also keep Hessians in a file beside it: gptq with --propagate full and trueSequential=false then needs no run of the model (2 · in² bytes for each input)',
+    )
     .option('--force', 'replace the file');
   return addCommonOptions(addTextOptions(command)).action(async (model: string, options: CalibrateOptions) => {
-    const { out, compareText, force = false } = options;
+    const { out, compareText, force = false, hessians = false } = options;
     const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
       makeStatistics({
         model,
         calibration: { ...calibrationSource(options.calibration), ...calibrationSize(options) },
         out,
         force,
+        hessians,
         ...(compareText === undefined ? {} : { compareText }),
         registry,
         backend,
@@ -46,7 +52,7 @@ export function addCalibrate(program: Command): Command {
   });
 }
 
-function describe({ out, calibration, inputs, seconds }: StatisticsResult): string {
+function describe({ out, hessians, calibration, inputs, seconds }: StatisticsResult): string {
   const { sequences, tokens, available, source, comparison } = calibration;
   const percent = (part: number) => `${(100 * part).toFixed(1)} %`;
   const rows = inputs.map(({ layers, channels, min, max, rms, peakRatio, deadChannels }) => [
@@ -58,6 +64,11 @@ function describe({ out, calibration, inputs, seconds }: StatisticsResult): stri
   ]);
   return [
     `Wrote ${out} in ${formatDuration(seconds * 1000)}: inputs of ${formatCount(inputs.reduce((sum, { layers }) => sum + layers.length, 0))} linear layers on ${formatCount(sequences)} sequences (${formatCount(tokens)} of ${formatCount(available)} tokens, ${source}).`,
+    ...(hessians
+      ? [
+          `Wrote ${hessians}, their Hessians (${formatBytes(inputs.reduce((sum, { channels }) => sum + 2 * channels * (channels + 1), 0))}): gptq takes them with --propagate full --set trueSequential=false.`,
+        ]
+      : []),
     ...(comparison
       ? [
           `Against the text compared with: ${comparison.divergence.toFixed(3)} bits of Jensen-Shannon divergence (${comparison.expected.toFixed(3)} by chance), ${percent(comparison.unseenShare)} of its tokens never seen.`,

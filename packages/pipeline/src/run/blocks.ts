@@ -11,7 +11,6 @@ import { type WeightRef, weightsOf } from '@calibrant/transformer';
 import type { FoundGrids } from '../execution/static-ranges.js';
 import type { Standing } from '../journal/journal.js';
 import { peaksOfBlock } from '../statistics/reuse.js';
-import type { ModelStatistics } from '../statistics/statistics-file.js';
 import { overlayCheckpoint, storedValues } from '../transform/overlay-checkpoint.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { scaledImportance } from '../transform/scaled-importance.js';
@@ -33,8 +32,6 @@ export interface BlocksInput extends CalibratedInput {
   readonly importance?: ImportanceMatrix | undefined;
   /** Grids of inputs and caches that the output will ask for. */
   readonly execution?: ExecutionPlan | undefined;
-  /** Saved statistics that take the place of all observation: no sequence runs. */
-  readonly served?: ModelStatistics | undefined;
   /** Chooses the ranges of its static grids. */
   readonly activationCalibrator: BoundCalibrator;
   /** Where an earlier run of the same work was stopped. */
@@ -144,7 +141,7 @@ async function runBlock(run: Run, index: number): Promise<void> {
       if (facts) result.layers.set(name, facts);
       report(name, 1);
     };
-    if (hidden) await quantizeBlock(input, block, weights, hidden, full, done);
+    if (hidden || served?.hessians) await quantizeBlock(input, block, weights, hidden, full, done);
     const others = input.rest.get(index) ?? [];
     const importance = input.importance && scaledImportance(input.importance, others, transformed.factors);
     await input.writeRest(others, checkpoint, importance, done);

@@ -4,6 +4,7 @@ import {
   type BufferHandle,
   decodeTensor,
   type FormatWriter,
+  type Observations,
   type PlannedTensor,
   type Quantizer,
   type RunOptions,
@@ -11,10 +12,12 @@ import {
 } from '@calibrant/core';
 import type { BlockStage, Stage, Transformer, TransformerBlock } from '@calibrant/transformer';
 import type { MethodOptions } from '../plan/method-options.js';
+import type { ModelStatistics } from '../statistics/statistics-file.js';
 import { collectHessians } from './collect-hessians.js';
 import { expertInputs, expertValues, type FullPrecision } from './full-precision.js';
 import type { HiddenStates } from './hidden-states.js';
 import { inOutputRows, quantizeLinear } from './quantize-linear.js';
+import { savedObservations } from './saved-observations.js';
 
 export type LayerFacts = Readonly<Record<string, number | string | boolean>>;
 
@@ -28,6 +31,8 @@ export interface CalibratedInput extends RunOptions {
   /** The planned tensors whose codes the quantizer chooses, by the source's name. */
   readonly targets: ReadonlyMap<string, PlannedTensor>;
   readonly plan: readonly PlannedTensor[];
+  /** Saved statistics that take the place of all observation. */
+  readonly served?: ModelStatistics | undefined;
   readonly writer: FormatWriter;
   readonly backend: Backend;
 }
@@ -40,7 +45,7 @@ export async function quantizeBlock(
   input: CalibratedInput,
   block: TransformerBlock,
   weights: Map<string, BufferHandle>,
-  hidden: HiddenStates,
+  hidden: HiddenStates | undefined,
   full: FullPrecision | undefined,
   onDone: (name: string, facts: LayerFacts) => void,
 ): Promise<void> {
@@ -60,26 +65,13 @@ async function quantizeStages(
   block: TransformerBlock,
   stages: readonly Stage[],
   weights: Map<string, BufferHandle>,
-  hidden: HiddenStates,
+  hidden: HiddenStates | undefined,
   full: FullPrecision | undefined,
   onDone: (name: string, facts: LayerFacts) => void,
 ): Promise<void> {
   if (stages.length === 0) return;
-  const { backend, quantizer, options, targets, writer, sequences, signal } = input;
-  const allTokens = calibrateAllExperts(options.common);
-  const steps = input.transformer.description.blocks[block.index];
-  const observations = await collectHessians({
-    backend,
-    block,
-    stages,
-    weights,
-    hidden,
-    tokens: sequences.reduce((sum, ids) => sum + ids.length, 0),
-    allTokens,
-    experts: expertInputs(steps),
-    full: full && { ...full, without: allTokens ? new Set() : expertValues(steps) },
-    signal,
-  });
+  const { backend, quantizer, options, targets, writer } = input;
+  const observations = await observationsOf(input, block, stages, weights, hidden, full);
   try {
     for (const { point, linears } of stages)
       for (const { name } of linears) {
@@ -104,6 +96,34 @@ async function quantizeStages(
   }
 }
 
+/** What the layers of some stages see: the block as it is now on the hidden states, or what was saved. */
+function observationsOf(
+  { backend, options, transformer, sequences, served, signal }: CalibratedInput,
+  block: TransformerBlock,
+  stages: readonly Stage[],
+  weights: ReadonlyMap<string, BufferHandle>,
+  hidden: HiddenStates | undefined,
+  full: FullPrecision | undefined,
+): Promise<Map<string, Observations>> {
+  const steps = transformer.description.blocks[block.index];
+  const experts = expertInputs(steps);
+  if (served?.hessians) return savedObservations(served.hessians, served, stages, experts, backend);
+  if (!hidden) throw new TypeError('There are neither hidden states nor saved Hessians to calibrate on.');
+  const allTokens = calibrateAllExperts(options.common);
+  return collectHessians({
+    backend,
+    block,
+    stages,
+    weights,
+    hidden,
+    tokens: sequences.reduce((sum, ids) => sum + ids.length, 0),
+    allTokens,
+    experts,
+    full: full && { ...full, without: allTokens ? new Set() : expertValues(steps) },
+    signal,
+  });
+}
+
 /** Neighbouring stages that do not depend on one another, such as the experts of a mixture, are observed in one pass. */
 function independentSets(stages: readonly BlockStage[]): BlockStage[][] {
   const sets: BlockStage[][] = [];
@@ -116,7 +136,7 @@ function independentSets(stages: readonly BlockStage[]): BlockStage[][] {
 }
 
 /** Quantizers that can work either way say so by an option of this name. */
-function trueSequential(options: unknown): boolean {
+export function trueSequential(options: unknown): boolean {
   return (options as { trueSequential?: boolean } | undefined)?.trueSequential ?? true;
 }
 

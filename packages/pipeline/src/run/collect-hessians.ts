@@ -62,7 +62,10 @@ export async function collectHessians(input: CollectInput): Promise<Map<string, 
 }
 
 /** Lets experts look at the tokens of all experts of their mixture. */
-function withAllExperts(found: Map<string, Observations>, { backend, experts }: CollectInput): Map<string, Observations> {
+export function withAllExperts(
+  found: Map<string, Observations>,
+  { backend, experts }: Pick<CollectInput, 'backend' | 'experts'>,
+): Map<string, Observations> {
   for (const [point, observations] of found) {
     const hessians = experts.get(point)?.map((input) => found.get(input)?.hessian);
     if (!hessians?.every((hessian) => hessian !== undefined)) continue;

@@ -19,7 +19,7 @@ import { whyNotServed } from '../statistics/reuse.js';
 import type { ModelStatistics } from '../statistics/statistics-file.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
-import type { LayerFacts } from './calibrated.js';
+import { calibrateAllExperts, type LayerFacts, trueSequential } from './calibrated.js';
 import { type CalibrationSummary, type CalibrationTokens, calibrate } from './calibration.js';
 import { workOf } from './encode-stream.js';
 import { readSourceRows } from './source-rows.js';
@@ -85,7 +85,7 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   );
   if (inBlocks.size === 0 && !needsRanges) return { facts: rounded, transforms: [] };
   await checkFinite([...inBlocks], input);
-  const served = needsData ? servedBy(input, calibrated.length > 0) : undefined;
+  const served = needsData ? servedBy(input, calibrated) : undefined;
   const set = read ?? (await calibrationTokens());
   const earlier = await journal?.replay(input.writer, plan);
   if (earlier) input.onEvent?.({ warning: goesOn(earlier.blocks, transformer), item: 'journal' });
@@ -113,12 +113,27 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
 
 /** The saved statistics where they are all that is needed; says why where they are not. */
 function servedBy(
-  { statistics, transforms, quantizer, execution, recipe, onEvent }: WriteInput,
-  calibrated: boolean,
+  { statistics, transforms, quantizer, quantizerOptions, transformer, execution, recipe, onEvent }: WriteInput,
+  calibrated: readonly PlannedTensor[],
 ): ModelStatistics | undefined {
   if (!statistics) return undefined;
   const { roundedCalibration, propagate } = recipe;
-  const why = whyNotServed({ transforms, quantizer: calibrated ? quantizer.name : undefined, execution, roundedCalibration, propagate });
+  const { common } = quantizerOptions;
+  const observing = {
+    name: quantizer.name,
+    saved: statistics.hessians !== undefined,
+    hessiansSuffice: calibrated.every((planned) => (quantizer.alsoNeeds?.(quantizerOptions.of(planned)) ?? []).length === 0),
+    trueSequential: trueSequential(common),
+    allExperts: calibrateAllExperts(common),
+    head: calibrated.some(({ source }) => source === transformer.description.head.weight.name),
+  };
+  const why = whyNotServed({
+    transforms,
+    quantizer: calibrated.length > 0 ? observing : undefined,
+    execution,
+    roundedCalibration,
+    propagate,
+  });
   if (why === undefined) return statistics;
   onEvent?.({
     warning: `${why}: saved statistics do not serve that, and the ${statistics.sequences.length} sequences that they were made on run through the model again.`,

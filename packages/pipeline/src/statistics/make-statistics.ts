@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import {
   type Backend,
   CalibrantError,
@@ -8,11 +8,13 @@ import {
   type RunOptions,
   throwIfAborted,
 } from '@calibrant/core';
+import type { Transformer } from '@calibrant/transformer';
 import { openModel } from '../open-model.js';
 import { openRegistered } from '../open-transformer.js';
 import { type CalibrationSummary, calibrate } from '../run/calibration.js';
 import { collectInputs } from './collect-inputs.js';
 import { fingerprint } from './fingerprint.js';
+import { createHessianFile, type HessianInput, hessianFileOf } from './hessian-file.js';
 import { type ModelStatistics, writeStatistics } from './statistics-file.js';
 
 export interface StatisticsOptions extends RunOptions {
@@ -21,6 +23,8 @@ export interface StatisticsOptions extends RunOptions {
   readonly calibration?: RecipeInput['calibration'];
   /** The file to write. It appears only when complete. */
   readonly out: string;
+  /** Also keep the Hessian of every input in a file beside `out` (see {@link hessianFileOf}), for GPTQ. It takes 2 · in² bytes for each. */
+  readonly hessians?: boolean;
   /** Replace it when it exists. */
   readonly force?: boolean;
   /** A text that the model will be measured on: a calibration set far from it is warned about. */
@@ -47,6 +51,8 @@ export interface InputSummary {
 export interface StatisticsResult {
   readonly model: string;
   readonly out: string;
+  /** The file of Hessians, where they were asked for. */
+  readonly hessians?: string;
   readonly calibration: CalibrationSummary;
   readonly inputs: readonly InputSummary[];
   readonly seconds: number;
@@ -71,19 +77,45 @@ export async function makeStatistics(options: StatisticsOptions): Promise<Statis
     try {
       const run = { ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
       const set = await calibrate(recipe.calibration, { transformer, compareText, ...run });
-      const found = await collectInputs(transformer, set.sequences, run);
-      const summaries = summarize(found.inputs);
-      warnOfInputs(summaries, run);
-      throwIfAborted(signal);
       const { sequences, summary: calibration } = set;
-      await writeStatistics(out, { model: await fingerprint(checkpoint, transformer), calibration, sequences, ...found });
-      return { model, out, calibration: set.summary, inputs: summaries, seconds: (performance.now() - started) / 1000 };
+      const identity = await fingerprint(checkpoint, transformer);
+      if (options.hessians && checkpoint.execution)
+        throw new CalibrantError(
+          'UNSUPPORTED',
+          `${checkpoint.name} rounds its activations; Hessians are for quantizing a model in full precision. Leave out --hessians.`,
+          { option: '--hessians' },
+        );
+      const beside = hessianFileOf(out);
+      const hessians = options.hessians
+        ? await createHessianFile(beside, inputsOf(transformer), { model: identity, tokens: calibration.sha256 })
+        : undefined;
+      try {
+        const found = await collectInputs(transformer, sequences, run, hessians);
+        const summaries = summarize(found.inputs);
+        warnOfInputs(summaries, run);
+        throwIfAborted(signal);
+        await writeStatistics(out, { model: identity, calibration, sequences, ...found });
+        if (hessians) await hessians.finish();
+        else await rm(beside, { force: true }); // of statistics that are replaced
+        const seconds = (performance.now() - started) / 1000;
+        return { model, out, ...(hessians ? { hessians: beside } : {}), calibration, inputs: summaries, seconds };
+      } catch (error) {
+        await hessians?.abort();
+        throw error;
+      }
     } finally {
       await transformer.release();
     }
   } finally {
     await checkpoint.close();
   }
+}
+
+/** The values that linear layers of blocks read. */
+function inputsOf({ description, block }: Transformer): HessianInput[] {
+  return description.blocks.flatMap((_, index) =>
+    block(index).stages.map(({ linears }) => ({ names: linears.map(({ name }) => name), channels: linears[0].shape[1] })),
+  );
 }
 
 function summarize(inputs: ModelStatistics['inputs']): InputSummary[] {

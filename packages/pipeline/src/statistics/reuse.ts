@@ -4,6 +4,7 @@ import type { Transformer, TransformerBlock } from '@calibrant/transformer';
 import { type BlockStatistics, hasStaticGrids } from '../execution/static-ranges.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { openStatistics } from './check-statistics.js';
+import { hessianFileOf, openHessians } from './hessian-file.js';
 import type { ModelStatistics } from './statistics-file.js';
 
 /** The statistics that a recipe names, checked against the model; undefined when it names none. */
@@ -14,17 +15,33 @@ export async function recipeStatistics(
   { signal }: RunOptions,
 ): Promise<ModelStatistics | undefined> {
   throwIfAborted(signal);
-  return statistics === undefined ? undefined : openStatistics(statistics, checkpoint, transformer, { exact: true });
+  if (statistics === undefined) return undefined;
+  const found = await openStatistics(statistics, checkpoint, transformer, { exact: true });
+  const hessians = await openHessians(hessianFileOf(statistics), { model: found.model, tokens: found.calibration.sha256 });
+  return hessians ? { ...found, hessians } : found;
 }
 
 /** What of a recipe waits for calibration. */
 export interface CalibrationNeeds {
   readonly transforms: readonly PlannedTransform[];
-  /** The quantizer's name where it observes the model. */
-  readonly quantizer: string | undefined;
+  /** The quantizer where it observes the model. */
+  readonly quantizer: ObservingQuantizer | undefined;
   readonly execution: ExecutionPlan | undefined;
   readonly roundedCalibration: boolean;
   readonly propagate: Recipe['propagate'];
+}
+
+/** A quantizer that observes the model, and what of its options decides whether saved Hessians serve it. */
+export interface ObservingQuantizer {
+  readonly name: string;
+  /** It asks for Hessians alone. */
+  readonly hessiansSuffice: boolean;
+  readonly trueSequential: boolean;
+  readonly allExperts: boolean;
+  /** The output projection is among what it quantizes. */
+  readonly head: boolean;
+  /** Hessians were saved with the statistics. */
+  readonly saved: boolean;
 }
 
 /**
@@ -32,7 +49,14 @@ export interface CalibrationNeeds {
  * to the byte, as that of a run of its own.
  */
 export function whyNotServed({ transforms, quantizer, execution, roundedCalibration, propagate }: CalibrationNeeds): string | undefined {
-  if (quantizer !== undefined) return `${quantizer} quantizes each layer on what the quantized layers before it produce`;
+  if (quantizer !== undefined) {
+    const why = whyHessiansDoNot(quantizer, propagate);
+    if (why !== undefined) return why;
+    if (transforms.length > 0) return `${quantizer.name} sees what ${transforms[0].transform.name} makes`;
+    if (execution !== undefined && (hasStaticGrids(execution) || roundedCalibration))
+      return `grids of activations are found, or seen, while ${quantizer.name} works`;
+    return undefined;
+  }
   if (propagate === 'quantized') return 'propagate: quantized feeds each block what the quantized blocks before it produce';
   const observing = transforms.filter(({ transform }) => transform.needs.length > 0);
   const searching = observing.find(({ transform, options }) => !transform.peaksSuffice?.(options));
@@ -43,6 +67,16 @@ export function whyNotServed({ transforms, quantizer, execution, roundedCalibrat
   if (ranges && transforms.length > 0) return `${transforms[0].transform.name} changes the inputs whose static ranges are wanted`;
   if (ranges && roundedCalibration) return 'roundedCalibration wants the ranges of rounded inputs';
   return undefined;
+}
+
+function whyHessiansDoNot(quantizer: ObservingQuantizer, propagate: Recipe['propagate']): string | undefined {
+  const { name, saved, hessiansSuffice, trueSequential, allExperts, head } = quantizer;
+  if (propagate !== 'full' || trueSequential)
+    return `${name} quantizes each layer on what the quantized layers before it produce${saved ? ' (--propagate full --set trueSequential=false takes the saved Hessians)' : ''}`;
+  if (!saved) return `${name} needs Hessians, which calibrant calibrate saves with --hessians`;
+  if (!hessiansSuffice) return `${name} compares the inputs of two models`;
+  if (allExperts) return 'calibrateAllExperts shows experts tokens that do not reach them';
+  return head ? 'the output projection is calibrated on the last block' : undefined;
 }
 
 /** Statistics by the points of a block. */

@@ -5,6 +5,7 @@ import { CalibrantError, type Tensor, tensor } from '@calibrant/core';
 import { z } from 'zod';
 import type { CalibrationSummary } from '../run/calibration.js';
 import type { ModelFingerprint } from './fingerprint.js';
+import type { SavedHessians } from './hessian-file.js';
 
 /** Statistics of the inputs of a model's linear layers on a calibration set. */
 export interface ModelStatistics {
@@ -16,6 +17,8 @@ export interface ModelStatistics {
   readonly inputs: ReadonlyMap<string, InputStatistics>;
   /** Of what a cache would hold, by block. */
   readonly caches: ReadonlyMap<number, CacheStatistics>;
+  /** Where they were saved, too, and are asked for. */
+  readonly hessians?: SavedHessians;
 }
 
 export interface CacheStatistics {
