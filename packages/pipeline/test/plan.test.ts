@@ -1,8 +1,11 @@
-import type { PlannedTensor, TensorScheme } from '@calibrant/core';
+import { createReferenceBackend, type PlannedTensor, type TensorScheme } from '@calibrant/core';
+import { quantizeModel } from '@calibrant/pipeline';
 import { describe, expect, it } from '@jest/globals';
 import { checkGroupSizes } from '../src/plan/check-group-sizes.js';
 import { matchesPattern } from '../src/plan/patterns.js';
 import { plannedBytes, schemeLabel } from '../src/plan/planned-bytes.js';
+import { scratchFolder, testRegistry } from './fixture.js';
+import { writeRandomModel } from './random-model.js';
 
 const planned = (shape: number[], scheme: TensorScheme): PlannedTensor => ({ name: 't', source: 'model.t.weight', shape, scheme });
 const int4 = (groupSize: number): TensorScheme => ({ kind: 'affine', bits: 4, granularity: 'group', groupSize, symmetric: false });
@@ -43,5 +46,18 @@ describe('a group size that does not divide', () => {
 
   it('passes when all rows divide', () => {
     expect(() => checkGroupSizes([planned([8, 256], int4(128))])).not.toThrow();
+  });
+});
+
+describe('a scheme whose blocks fit no row', () => {
+  it('is refused as such', async () => {
+    const scratch = await scratchFolder();
+    await writeRandomModel(scratch.path('model'), 'mixtral', { hidden_size: 24, num_attention_heads: 3, num_key_value_heads: 1 });
+    const recipe = { scheme: 'Q8_0', format: { name: 'gguf', options: { tokenizer: 'none' } } };
+    const options = { registry: testRegistry(), backend: createReferenceBackend(), dryRun: true };
+    await expect(quantizeModel({ model: scratch.path('model'), out: scratch.path('out'), recipe, ...options })).rejects.toThrow(
+      /quantizes no tensor: the blocks of Q8_0 divide the rows of none/,
+    );
+    await scratch.clean();
   });
 });

@@ -92,6 +92,12 @@ function checkAccepted(format: Format, tensor: PlannedTensor, scheme: TensorSche
 /** A recipe that quantizes nothing is a mistake unless its scheme is a float type. */
 function checkSomethingIsQuantized(plan: readonly PlannedTensor[], recipe: Recipe, facts: ModelFacts): void {
   if (plan.some(({ scheme }) => scheme.kind !== 'float') || /^(f32|f16|bf16|float)$/i.test(recipe.scheme.name)) return;
+  if (recipe.keep.length === 0)
+    throw new CalibrantError(
+      'INVALID_RECIPE',
+      `The recipe quantizes no tensor: the blocks of ${recipe.scheme.name} divide the rows of none, and all of them would be stored as floats. Choose a scheme of smaller blocks, or a float type such as F16.`,
+      { option: 'recipe.scheme' },
+    );
   throw new CalibrantError(
     'INVALID_RECIPE',
     `The recipe quantizes no tensor: the patterns in recipe.keep cover all ${facts.linears.size} weights of linear layers. Remove some of them.`,
