@@ -8,6 +8,16 @@ describe('methods on the command line', () => {
     [{ method: 'awq', bits: 3 }, [['awq', {}]], 'rtn', 'int3-g128-asym'],
     [{ method: 'awq', scheme: 'Q4_K_M' }, [['awq', {}]], 'rtn', 'Q4_K_M'],
     [{ method: 'awq', format: 'gguf' }, [['awq', {}]], 'rtn', undefined],
+    [{ method: 'awq+gptq', set: ['actOrder=full', 'awq.ratios=5'] }, [['awq', { ratios: 5 }]], 'gptq', 'int4-g128-asym'],
+    [
+      { method: 'SmoothQuant+AWQ' },
+      [
+        ['smoothquant', {}],
+        ['awq', {}],
+      ],
+      'rtn',
+      'int8-channel-sym',
+    ],
     [{ method: 'smoothquant' }, [['smoothquant', {}]], 'rtn', 'int8-channel-sym'],
     [
       { method: 'gptq', transform: ['awq', 'smoothquant'], set: ['actOrder=full', 'awq.ratios=5'] },
@@ -23,6 +33,10 @@ describe('methods on the command line', () => {
     expect(recipe.transforms).toEqual(transforms.map(([name, given]) => ({ name, options: given })));
     expect(recipe.quantizer).toMatchObject({ name: quantizer });
     expect(recipe.scheme).toBe(scheme);
+  });
+
+  it.each(['gptq+awq', 'rtn+gptq', 'awq+'])('%s is no method, and refused with examples', async (method) => {
+    await expect(recipeOf({ method })).rejects.toMatchObject({ message: expect.stringMatching(/name transforms, then.*awq\+gptq/) });
   });
 
   it('a set option of a plug-in that is not there is refused by name', async () => {

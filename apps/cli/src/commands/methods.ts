@@ -30,18 +30,18 @@ export function methodOf(
   { method, transform, set = [] }: MethodOptions,
   base: RecipeInput,
 ): { readonly recipe: Pick<RecipeInput, 'quantizer' | 'transforms'>; readonly usual?: ComposedMethod } {
-  const composed = method === undefined ? undefined : COMPOSED[method.toLowerCase()];
+  const { composed, quantizer: last } = partsOf(method);
   const transforms: Named[] =
-    composed || transform
-      ? [...(composed ? [composed.transform] : []), ...(transform ?? [])].map((name) => ({
+    composed.length > 0 || transform
+      ? [...composed.map((part) => part.transform), ...(transform ?? [])].map((name) => ({
           name,
           options: optionsOf(base.transforms, name),
         }))
       : (base.transforms ?? []).map(named);
   const given = named(base.quantizer ?? 'rtn');
-  const wanted = composed?.quantizer ?? method ?? given.name;
+  const wanted = last ?? composed[0]?.quantizer ?? given.name;
   const quantizer = wanted === given.name ? given : named(wanted);
-  const mainName = composed?.transform ?? quantizer.name;
+  const mainName = last ?? composed[0]?.transform ?? quantizer.name;
   for (const { plugin, option, value } of set.map(assignment)) {
     const target = [...transforms, quantizer].find(({ name }) => name.toLowerCase() === (plugin ?? mainName).toLowerCase());
     if (!target)
@@ -57,8 +57,24 @@ export function methodOf(
       ...(transforms.length > 0 ? { transforms } : {}),
       ...(method !== undefined || set.length > 0 ? { quantizer } : {}),
     },
-    ...(composed ? { usual: composed } : {}),
+    ...(composed.length > 0 ? { usual: composed[0] } : {}),
   };
+}
+
+/** The parts of `awq`, `gptq` or `awq+gptq`: transforms, then at most one quantizer. */
+function partsOf(method: string | undefined): { readonly composed: readonly ComposedMethod[]; readonly quantizer?: string | undefined } {
+  const parts = method?.split('+').map((part) => part.trim()) ?? [];
+  const known = (part: string) => COMPOSED[part.toLowerCase()];
+  const composed = parts.flatMap((part) => known(part) ?? []);
+  const quantizers = parts.filter((part) => !known(part));
+  const [last] = parts.slice(-1);
+  if (parts.includes('') || quantizers.length > 1 || (quantizers.length === 1 && quantizers[0] !== last))
+    throw new CalibrantError(
+      'INVALID_ARGUMENT',
+      `--method ${method} is no method: name transforms, then at most one quantizer, such as awq+gptq or smoothquant+gptq.`,
+      { option: '--method' },
+    );
+  return { composed, quantizer: quantizers[0] };
 }
 
 function named(plugin: string | { readonly name: string; readonly options?: Record<string, unknown> | undefined }): Named {

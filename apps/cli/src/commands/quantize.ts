@@ -28,7 +28,7 @@ export function addQuantize(program: Command): Command {
     .option('--out <folder>', 'where the quantized model goes; must be empty or not exist')
     .option('--preset <name>', 'a recipe by name, see calibrant presets; the options below override it')
     .option('--recipe <file>', 'a recipe in JSON; the options below override it')
-    .option('--method <name>', 'rtn (no data, default), or calibrated: gptq, awq, smoothquant')
+    .option('--method <name>', 'rtn (no data, default), or calibrated: gptq, awq, smoothquant; several as awq+gptq, smoothquant+gptq')
     .option('--transform <name>', 'a transform before the quantizer: awq, smoothquant; may be repeated', collect)
     .option('--calibrator <name>', 'ranges of integer grids: minmax (default), percentile, mse or entropy')
     .option('--calibrator-option <option=value>', 'an option of the calibrator, such as percentile=99.9; may be repeated', collect)
