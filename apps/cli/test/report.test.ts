@@ -43,10 +43,11 @@ describe('calibrant report', () => {
     expect(code).toBe(0);
     expect(await readFile(at('Q8_0-report/report.html'), 'utf8')).toContain('Size against mean KL divergence');
     expect(await readFile(at('Q8_0-report/report.html'), 'utf8')).toMatch(/\(Pareto front\).*3\.00 MB.*4\.00 MB.*this model.*5\.00 MB/s);
-    const compared = await runCli(['compare', at('Q8_0-report'), at('Q4_0-report/report.json'), '--out', at('compare.html')]);
+    const compared = await runCli(['compare', at('Q8_0-report'), at('Q4_0-report/report.json'), '--out', at('new/compare.html')]);
     expect(compared.code).toBe(0);
     expect(compared.stdout.split('\n').filter((line) => /^ ?Q\d_0 /.test(line))).toHaveLength(2);
-    expect(await readFile(at('compare.html'), 'utf8')).toContain('<svg');
+    expect(await readFile(at('new/compare.html'), 'utf8')).toContain('<svg');
+    expect(await readdir(at('new'))).toEqual(['compare.html']);
   });
 
   it('shows tasks, hidden facts, greedy texts, and where the ranges of rounded activations clip', async () => {
@@ -76,6 +77,12 @@ describe('calibrant report', () => {
     for (const heading of ['Tasks', 'Facts in long texts', 'Greedy texts', 'Clipping and rounding of activations'])
       expect(html).toContain(`<h2>${heading}</h2>`);
   }, 180_000);
+
+  it('refuses to write into a file before it measures', async () => {
+    await writeFile(at('taken'), 'a');
+    const { code, stderr } = await runCli(['report', at('Q4_0'), ...measured, '--out', at('taken/report')]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/taken is a file, but files are to be written into it/)]);
+  });
 
   it('refuses what is no report by its name', async () => {
     await writeFile(at('other.json'), '{"schema":"something"}');

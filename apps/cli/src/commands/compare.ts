@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { COMPARISON_HEAD, comparedScores, comparisonRows, comparisonWarnings, renderComparison } from '@calibrant/report';
 import type { Command } from 'commander';
 import { renderTable } from '../output/table.js';
+import { writeFiles } from '../output/write-files.js';
 import { readRuns } from './report-runs.js';
 
 interface CompareOptions {
@@ -21,7 +22,10 @@ export function addCompare(program: Command): Command {
       const read = await readRuns(references);
       const runs = read.map(({ run }) => run);
       const warnings = comparisonWarnings(read.map(({ data }) => data));
-      if (options.out !== undefined) await writeFile(options.out, renderComparison(runs, warnings));
+      if (options.out !== undefined) {
+        const { dir, base } = path.parse(options.out);
+        await writeFiles(dir || '.', { [base]: renderComparison(runs, warnings) });
+      }
       for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
       if (options.json) process.stdout.write(`${JSON.stringify({ runs, warnings }, null, 2)}\n`);
       else {

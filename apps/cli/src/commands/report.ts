@@ -1,8 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeReport } from '@calibrant/pipeline';
 import { advise, modelCard, renderHtml, summarize } from '@calibrant/report';
 import type { Command } from 'commander';
+import { checkFolder, writeFiles } from '../output/write-files.js';
 import { addCommonOptions, collect } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { addEvaluationOptions, type EvaluationOptions, evaluationRequest } from './evaluation-options.js';
@@ -27,6 +27,8 @@ export function addReport(program: Command): Command {
     .option('--with <report>', 'another report to show beside it in the plot of size against quality; may be repeated', collect);
   return addCommonOptions(addEvaluationOptions(command)).action(async (model: string, options: ReportOptions) => {
     const others = await readRuns(options.with ?? []);
+    const folder = options.out ?? `${path.basename(model).replace(/\.gguf$/, '')}-report`;
+    await checkFolder(folder);
     const request = evaluationRequest(options);
     const data = await withRun(options, ({ registry, backend, reporter, signal }) =>
       makeReport({
@@ -41,11 +43,11 @@ export function addReport(program: Command): Command {
         signal,
       }),
     );
-    const folder = options.out ?? `${path.basename(model).replace(/\.gguf$/, '')}-report`;
-    await mkdir(folder, { recursive: true });
-    await writeFile(path.join(folder, 'report.json'), `${JSON.stringify(data, null, 2)}\n`);
-    await writeFile(path.join(folder, 'README.md'), modelCard(data));
-    await writeFile(path.join(folder, 'report.html'), renderHtml(data));
+    await writeFiles(folder, {
+      'report.json': `${JSON.stringify(data, null, 2)}\n`,
+      'README.md': modelCard(data),
+      'report.html': renderHtml(data),
+    });
     if (options.json) process.stdout.write(`${JSON.stringify(data, null, 2)}\n`);
     else {
       const advice = advise(data).map(({ finding, next }) => `- ${finding}${next?.options ? ` Try ${next.options}` : ''}`);

@@ -1,10 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CalibrantError } from '@calibrant/core';
 import { type NamedRecipe, studyCalibration } from '@calibrant/pipeline';
 import { renderStudy, STUDY_HEAD, studyFindings, studyRows } from '@calibrant/report';
 import { type Command, InvalidArgumentError } from 'commander';
 import { renderTable } from '../output/table.js';
+import { checkFolder, writeFiles } from '../output/write-files.js';
 import { addCommonOptions, collect, wholeNumber } from '../program.js';
 import { type CommonOptions, withRun } from '../run-context.js';
 import { factorOf } from './outliers-inject.js';
@@ -62,6 +62,7 @@ export function addStudy(program: Command): Command {
     const methods = await Promise.all(options.methods.map(methodOf));
     const factor = options.withOutlierTwin === true ? 50 : options.withOutlierTwin;
     const saved = path.join(options.out, 'study.json');
+    await checkFolder(options.out);
     const result = await withRun(options, ({ registry, backend, reporter, signal }) =>
       studyCalibration({
         models,
@@ -82,9 +83,7 @@ export function addStudy(program: Command): Command {
         signal,
       }),
     );
-    await mkdir(options.out, { recursive: true });
-    await writeFile(saved, `${JSON.stringify(result, null, 2)}\n`);
-    await writeFile(path.join(options.out, 'study.html'), renderStudy(result));
+    await writeFiles(options.out, { 'study.json': `${JSON.stringify(result, null, 2)}\n`, 'study.html': renderStudy(result) });
     if (options.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     else {
       const table = renderTable([...STUDY_HEAD], studyRows(result), ['left', 'left', 'left', 'right', 'left', 'right', 'right']);
