@@ -48,6 +48,22 @@ describe('methods on the command line', () => {
   });
 });
 
+describe('calibration text on the command line', () => {
+  it('may be several sources with shares, which take the place of the source of a preset', async () => {
+    const { calibration } = await recipeOf({ preset: 'gptq-w4g128', calibration: 'notes.txt=2, org/name:train,self', samples: 9 });
+    expect(calibration).toEqual({
+      source: 'mixture',
+      parts: [{ source: 'file', path: 'notes.txt', share: 2 }, { source: 'hub', path: 'org/name:train' }, { source: 'self' }],
+      samples: 9,
+      length: 512,
+    });
+    await expect(recipeOf({ calibration: 'a.txt,,b.txt' })).rejects.toMatchObject({
+      message: expect.stringMatching(/notes\.txt=2,code\.jsonl,self/),
+    });
+    await expect(recipeOf({ calibration: 'a.txt=0,b.txt' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
 describe('overrides on the command line', () => {
   it('name a scheme, options of the method, or both, over those of a recipe', async () => {
     const override = [

@@ -8,7 +8,7 @@ export type PackingMode = (typeof PACKING_MODES)[number];
 export interface CalibrationSet {
   /** In an order of their own: the first n are the set of n samples by the same seed (of the same text and length). */
   readonly sequences: readonly Int32Array[];
-  readonly source: 'self' | 'file' | 'folder' | 'hub' | 'random' | 'text';
+  readonly source: 'self' | 'file' | 'folder' | 'hub' | 'random' | 'text' | 'mixture';
   readonly seed: number;
   readonly mode: PackingMode;
   /** Tokens of all sequences. */
@@ -72,11 +72,18 @@ export interface TextGenerator {
 /** The usual size of calibration sets in the literature (GPTQ and AWQ use 128 sequences). */
 const USUAL_SAMPLES = 128;
 
+/** A set before it is completed. */
+export type RawSet = Omit<CalibrationSet, 'tokens' | 'warnings' | 'mode'> & { readonly warnings?: readonly string[] };
+
+/** The warning of few sequences; undefined for as many as are usual. */
+export function fewSequences({ sequences, tokens }: Pick<CalibrationSet, 'sequences' | 'tokens'>): string | undefined {
+  const found = sequences.length;
+  if (found >= USUAL_SAMPLES) return undefined;
+  return `Calibrating on ${found} ${found === 1 ? 'sequence' : 'sequences'} (${tokens} tokens); ${USUAL_SAMPLES} or more are usual, with fewer the statistics are noisy.`;
+}
+
 /** Completes a set: counts tokens and warns when there are few sequences. */
-export function completeSet(
-  set: Omit<CalibrationSet, 'tokens' | 'warnings' | 'mode'> & { readonly warnings?: readonly string[] },
-  { samples, length, mode = 'pack' }: CalibrationSize,
-): CalibrationSet {
+export function completeSet(set: RawSet, { samples, length, mode = 'pack' }: CalibrationSize): CalibrationSet {
   const found = set.sequences.length;
   const tokens = set.sequences.reduce((sum, { length: size }) => sum + size, 0);
   const warnings: string[] = [];
@@ -84,9 +91,7 @@ export function completeSet(
     warnings.push(
       `The text gives ${found} calibration sequences (${tokens} tokens) of the ${samples} × ${length} asked for. All of it is used.`,
     );
-  if (found < USUAL_SAMPLES)
-    warnings.push(
-      `Calibrating on ${found} ${found === 1 ? 'sequence' : 'sequences'} (${tokens} tokens); ${USUAL_SAMPLES} or more are usual, with fewer the statistics are noisy.`,
-    );
+  const few = fewSequences({ sequences: set.sequences, tokens });
+  if (few !== undefined) warnings.push(few);
   return { ...set, mode, tokens, warnings: [...warnings, ...(set.warnings ?? [])] };
 }

@@ -140,6 +140,34 @@ describe('files', () => {
     await expect(read('half.json')).rejects.toThrow(/half\.json, line 1 is not JSON/);
   });
 
+  it('mixtures deal the sequences of their parts by shares, and are nested', async () => {
+    await write('letters.txt', 'abcd'.repeat(8));
+    await write('digits.txt', '0123'.repeat(8));
+    const part = (name: string, share = 1) => ({ source: 'file' as const, path: at(name), share });
+    const mixed = (samples: number, parts: CalibrationOptions['parts']) =>
+      calibrationSet({ source: 'mixture', parts, samples, length: 4, seed: 0 }, { tokenizer, vocabSize: 9 });
+    const set = await mixed(6, [part('letters.txt', 2), part('digits.txt')]);
+    expect(text(set)).toEqual(['abcd', '0123', 'abcd', 'abcd', '0123', 'abcd']);
+    expect(text(await mixed(4, [part('letters.txt', 2), part('digits.txt')]))).toEqual(text(set).slice(0, 4));
+    expect(set).toMatchObject({ source: 'mixture', tokens: 24, available: 64, mode: 'pack' });
+    expect(set.warnings).toEqual([expect.stringMatching(/^Calibrating on 6 sequences \(24 tokens\)/)]);
+    const short = await mixed(40, [part('letters.txt'), part('digits.txt', 3)]);
+    expect(short.sequences).toHaveLength(16);
+    expect(short.warnings).toEqual([
+      expect.stringMatching(/^The text gives 16 calibration sequences .* of the 40 × 4/),
+      expect.stringMatching(/^Calibrating on 16 sequences/),
+      expect.stringMatching(/letters\.txt: The text gives 8 calibration sequences .* of the 10 × 4/),
+      expect.stringMatching(/digits\.txt: The text gives 8 calibration sequences .* of the 30 × 4/),
+    ]);
+    const random = await mixed(2, [part('letters.txt'), { source: 'random', share: 1 }]);
+    expect(random.sequences[1].every((id) => id < 9)).toBe(true);
+    await expect(mixed(1, [part('letters.txt'), part('digits.txt')])).rejects.toThrow(
+      /Of 1 calibration sequences none would come from .*digits/,
+    );
+    await expect(mixed(2, [])).rejects.toThrow(/needs calibration\.parts/);
+    await expect(read('letters.txt', { parts: [part('digits.txt')] })).rejects.toThrow(/parts is for the source "mixture", not "file"/);
+  });
+
   it('parquet is read by its column of text, over row groups', async () => {
     await write(
       'data.parquet',

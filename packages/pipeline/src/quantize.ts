@@ -33,7 +33,7 @@ import { localInputs } from './plan/local-inputs.js';
 import { makePlan } from './plan/make-plan.js';
 import { methodOptions } from './plan/method-options.js';
 import { provenance, type QuantizeResult, summarize, withFacts } from './quantize-result.js';
-import { calibrate } from './run/calibration.js';
+import { calibrate, calibrationSources } from './run/calibration.js';
 import { checkGrids } from './run/targets.js';
 import { writeTensors } from './run/write-tensors.js';
 import { servingWarnings } from './serving/check-serving.js';
@@ -143,7 +143,8 @@ export async function quantizeModel(options: QuantizeOptions): Promise<QuantizeR
       options.onEvent?.({ warning, item: 'serving' });
     const summary = { ...summarize(options, recipe, plan, checkpoint), ...(sized ? { target: sized.report } : {}) };
     if (!folder) {
-      if (observes && !statistics && ['file', 'folder'].includes(recipe.calibration?.source ?? 'self'))
+      const sources = calibrationSources(recipe.calibration ?? { source: 'self' });
+      if (observes && !statistics && sources.every((source) => ['file', 'folder'].includes(source)))
         await calibrate(recipe.calibration, { ...options, transformer });
       return { ...summary, seconds: (performance.now() - started) / 1000 };
     }

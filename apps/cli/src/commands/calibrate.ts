@@ -23,7 +23,7 @@ export function addCalibrate(program: Command): Command {
     .requiredOption('--out <file>', 'the file to write, such as statistics.safetensors')
     .option(
       '--calibration <source>',
-      'self (text that the model generates), random, a file or folder of text, or a data set of the Hub (org/name[@revision][:split])',
+      'self (text that the model generates), random, a file or folder of text, or a data set of the Hub (org/name[@revision][:split]); several by shares: notes.txt=2,code.jsonl,self',
       'self',
     )
     .option('--compare-text <file>', 'a text that the model is meant for: say how far the calibration text is from it')

@@ -39,7 +39,7 @@ export function addQuantize(program: Command): Command {
     .addOption(new Option('--format <name>', 'gguf, gptq, awq, bitsandbytes, or compressed-tensors (also called safetensors)'))
     .option(
       '--calibration <source>',
-      'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .json, .parquet), or a data set of the Hub (org/name[@revision][:split])',
+      'self (text that the model generates), random, a file or folder of text (.txt, .md, .jsonl, .json, .parquet), or a data set of the Hub (org/name[@revision][:split]); several by shares: notes.txt=2,code.jsonl,self',
     )
     .option('--compare-text <file>', 'a text that the model is meant for: warn when the calibration text is far from it')
     .option('--keep <pattern>', 'tensors to leave unquantized, by name or with *; may be repeated', collect)

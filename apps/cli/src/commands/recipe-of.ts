@@ -207,7 +207,10 @@ function ggufScheme(bits: number): string {
 function calibrationOf({ calibration, ...size }: RecipeOptions, base: RecipeInput['calibration']): RecipeInput['calibration'] {
   const { samples, length, seed, calibrationMode } = size;
   if ([calibration, samples, length, seed, calibrationMode].every((option) => option === undefined)) return base;
-  return { ...base, ...(calibration === undefined ? {} : calibrationSource(calibration)), ...calibrationSize(size) };
+  // Another source takes the place of all that says where the one before is.
+  const { source, path, parts, ...rest } = base ?? {};
+  const from = calibration === undefined ? { source, path, parts } : calibrationSource(calibration);
+  return { ...rest, ...Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)), ...calibrationSize(size) };
 }
 
 type Named = RecipeInput['quantizer'];

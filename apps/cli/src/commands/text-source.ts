@@ -13,8 +13,23 @@ export interface TextOptions {
   readonly calibrationMode?: string;
 }
 
-/** What `--calibration` names: `self`, `random`, a file, a folder or a data set of the Hub. */
-export function calibrationSource(text: string): Pick<Calibration, 'source' | 'path'> {
+/** What `--calibration` names: `self`, `random`, a file, a folder or a data set of the Hub; or several with commas, each with its share of the sequences: `notes.txt=2,code.jsonl,self`. */
+export function calibrationSource(text: string): Pick<Calibration, 'source' | 'path' | 'parts'> {
+  if (!text.includes(',') || existsSync(text)) return oneSource(text);
+  const parts = text.split(',').map((part) => {
+    const [, name, share] = /^(.+?)(?:=(\d+(?:\.\d+)?))?$/.exec(part.trim()) ?? [];
+    if (name === undefined || Number(share) === 0)
+      throw new CalibrantError(
+        'INVALID_ARGUMENT',
+        `--calibration takes sources with commas between them, each with a share above 0 if it is not 1: notes.txt=2,code.jsonl,self; found "${text}".`,
+        { option: '--calibration' },
+      );
+    return { ...oneSource(name), ...(share === undefined ? {} : { share: Number(share) }) };
+  });
+  return { source: 'mixture', parts };
+}
+
+function oneSource(text: string): { readonly source: 'self' | 'file' | 'folder' | 'hub' | 'random'; readonly path?: string } {
   if (text === 'self' || text === 'random') return { source: text };
   const missing = !existsSync(text);
   if (text.startsWith('hf:') || (missing && /^[\w.-]+\/[\w.-]+([@:][^/].*)?$/.test(text) && !/\.(txt|md|jsonl|parquet)$/.test(text)))

@@ -12,13 +12,26 @@ const named = z.union([
   z.strictObject({ name: z.string().min(1), options: z.record(z.string(), z.unknown()).default({}) }),
 ]);
 
+const SOURCES = ['self', 'file', 'folder', 'hub', 'random'] as const;
+
 const calibration = z.strictObject({
   source: z
-    .enum(['self', 'file', 'folder', 'hub', 'random'])
+    .enum([...SOURCES, 'mixture'])
     .default('self')
     .describe(
-      'self: text that the model generates; file or folder: your own text; hub: a data set of the Hugging Face Hub; random: random tokens',
+      'self: text that the model generates; file or folder: your own text; hub: a data set of the Hugging Face Hub; random: random tokens; mixture: several of these, see parts',
     ),
+  parts: z
+    .array(
+      z.strictObject({
+        source: z.enum(SOURCES).default('file'),
+        path: z.string().optional(),
+        share: z.number().positive().default(1).describe('of the sequences, in relation to the shares of the others'),
+      }),
+    )
+    .min(1)
+    .optional()
+    .describe('of a mixture'),
   path: z.string().optional().describe('the file or folder, or org/name[@revision][:split] of the data set'),
   mode: z
     .enum(['pack', 'documents', 'truncate'])

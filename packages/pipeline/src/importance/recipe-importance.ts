@@ -86,7 +86,7 @@ export async function computeMatrix(
   const entries = await collectImportance({ ...input, sequences: set.sequences });
   const matrix: ImportanceMatrix = {
     entries: namedEntries(entries, outputs),
-    datasets: [calibration?.path === undefined ? set.source : path.basename(calibration.path)],
+    datasets: [set.summary.path ?? set.source],
     chunks: set.sequences.length,
     chunkSize: Math.max(...set.sequences.map(({ length }) => length)),
   };

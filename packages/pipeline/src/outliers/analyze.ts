@@ -120,7 +120,7 @@ async function calibrationText(transformer: Transformer, options: OutlierOptions
   const { samples, length } = (options.calibration?.source ?? 'self') === 'self' ? OF_MODEL : OF_TEXT;
   const { calibration } = parseRecipe({ calibration: { samples, length: Math.min(length, maxPositions), ...options.calibration } });
   const set = await calibrate(calibration, { ...options, transformer });
-  const source = calibration?.path ?? 'text that the model wrote';
+  const source = calibration?.path ?? set.summary.path ?? (set.source === 'random' ? 'random tokens' : 'text that the model wrote');
   return { source, sequences: set.sequences.length, tokens: set.tokens, ids: set.sequences };
 }
 

@@ -65,7 +65,7 @@ export async function calibrate(calibration: Recipe['calibration'], input: Calib
     generate: (wanted: Parameters<typeof generate>[1]) => generate(transformer, wanted),
   };
   const run = { ...(onEvent ? { onEvent } : {}), ...(signal ? { signal } : {}) };
-  const needsTokenizer = compareText !== undefined || !['self', 'random'].includes(options.source);
+  const needsTokenizer = compareText !== undefined || calibrationSources(options).some((source) => !['self', 'random'].includes(source));
   const tokenizer = needsTokenizer ? await openTokenizer(transformer.checkpoint) : undefined;
   const downloadDataset = (name: string) => download(name, run);
   const set = await calibrationSet(options, { generator, vocabSize, downloadDataset, ...(tokenizer ? { tokenizer } : {}), ...run });
@@ -91,11 +91,25 @@ async function compare(set: CalibrationSet, file: string, tokenizer: Tokenizer):
   return compareTokens(set.sequences, [tokenizer.encode(decodeText(bytes, file))]);
 }
 
+/** Where sequences come from: one source, or those of a mixture. */
+export function calibrationSources({ source, parts }: Pick<Options, 'source' | 'parts'>): string[] {
+  return source === 'mixture' ? (parts ?? []).map((part) => part.source) : [source];
+}
+
+/** For people: `code.jsonl`, or of a mixture `notes.txt (share 2), self`. */
+function pathOf({ source, path: where, parts = [] }: Options): { readonly path?: string } {
+  const label = (one: { readonly source: string; readonly path?: string | undefined }) =>
+    one.path === undefined ? one.source : one.source === 'hub' ? one.path : path.basename(one.path);
+  if (source === 'mixture')
+    return { path: parts.map((part) => `${label(part)}${part.share === 1 ? '' : ` (share ${part.share})`}`).join(', ') };
+  return where === undefined ? {} : { path: label({ source, path: where }) };
+}
+
 function summarize(set: CalibrationSet, options: Options, comparison: TokenComparison | undefined): CalibrationSummary {
   const { source, sequences, tokens, available, mode, seed, sha256, textSha256 } = set;
   return {
     source,
-    ...(options.path === undefined ? {} : { path: source === 'hub' ? options.path : path.basename(options.path) }),
+    ...pathOf(options),
     sequences: sequences.length,
     tokens,
     available,

@@ -20,7 +20,7 @@ import type { ModelStatistics } from '../statistics/statistics-file.js';
 import type { PlannedTransform } from '../transform/plan-transforms.js';
 import { runBlocks } from './blocks.js';
 import { calibrateAllExperts, type LayerFacts, trueSequential } from './calibrated.js';
-import { type CalibrationSummary, type CalibrationTokens, calibrate } from './calibration.js';
+import { type CalibrationSummary, type CalibrationTokens, calibrate, calibrationSources } from './calibration.js';
 import { workOf } from './encode-stream.js';
 import { readSourceRows } from './source-rows.js';
 import { targetsOf } from './targets.js';
@@ -77,7 +77,8 @@ export async function writeTensors(input: WriteInput): Promise<Written> {
   const makeSet = async () => keptSet(input) ?? calibrate(recipe.calibration, input);
   const calibrationTokens = async () => (needsData ? (journal?.calibrated(source, makeSet) ?? makeSet()) : undefined);
   // What is wrong with a text is said before anything is computed; the model's own text needs weights that were looked at.
-  const read = source === 'self' ? undefined : await calibrationTokens();
+  const ownText = source !== 'statistics' && calibrationSources(recipe.calibration ?? { source: 'self' }).includes('self');
+  const read = ownText ? undefined : await calibrationTokens();
   const rounded = await writeDataFree(
     input,
     plan.filter((tensor) => !inBlocks.has(tensor)),
