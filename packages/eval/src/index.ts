@@ -46,6 +46,7 @@ export {
   type ChoiceResult,
   choiceResult,
   type GenerationResult,
+  type GroupResult,
   generationResult,
   type TaskResult,
   type TaskSource,

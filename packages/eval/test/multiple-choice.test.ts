@@ -89,6 +89,12 @@ describe('multiple choice', () => {
     expect(backend.allocatedBytes()).toBe(0);
     const base = scored.map((item) => ({ ...item, options: [...item.options].reverse() }));
     const { comparison } = choiceResult(source, 'accuracyPerByte', { scored, cut: 0 }, { scored: base });
+    const grouped = (items: typeof scored) => items.map((item, i) => ({ ...item, group: 'yx'[i] }));
+    const { groups } = choiceResult(source, 'accuracy', { scored: grouped(scored), cut: 0 }, { scored: grouped(base) });
+    expect(groups).toMatchObject([
+      { name: 'x', model: { value: 0, count: 1 }, base: { value: 1 } },
+      { name: 'y', model: { value: 1, count: 1 }, base: { value: 0 } },
+    ]);
     expect(comparison).toMatchObject({ broken: 0, mended: 2, changed: { value: 1 }, difference: { value: 1 }, pValue: 0.5 });
   });
 
@@ -135,6 +141,15 @@ describe("a user's rows", () => {
       options: [{ context: 'Question: Why?\nAnswer:', continuation: ' a' }, {}],
       answer: 1,
     });
+  });
+
+  it('may say of what kind they are', () => {
+    expect(readChoiceRow({ question: 'Why?', choices: ['a', 'b'], answer: 0, group: 'causes' }, 'row 1')).toMatchObject({
+      group: 'causes',
+    });
+    expect(() => readChoiceRow({ question: 'Why?', choices: ['a', 'b'], answer: 0, group: 7 }, 'row 1')).toThrow(
+      /"group" must be a text, found 7/,
+    );
   });
 
   it.each([

@@ -85,6 +85,11 @@ describe('few-shot tasks', () => {
     if (task.kind !== 'choice') throw new Error('expected choices');
     expect(task.model.accuracy.value).toBeCloseTo(right / 3, 12);
     expect(task.model.calibration.meanConfidence).toBeCloseTo(confidences.reduce((a, b) => a + b) / 3, 5);
+    expect(task.groups!.map(({ name, model: { count } }) => [name, count])).toEqual([
+      ['geography', 2],
+      ['old_times', 1],
+    ]);
+    expect(task.groups!.reduce((sum, { model: { value, count } }) => sum + value * count, 0)).toBeCloseTo(right, 12);
     // Without examples the figures are others.
     const [alone] = (await evaluate({ tasks })).tasks!;
     expect(alone.examples).toBeUndefined();

@@ -135,6 +135,8 @@ export interface TaskFigures extends ScoreFigures {
   readonly pValue?: number;
   /** What guessing gives. */
   readonly chance?: number;
+  /** Scores of kinds of items, such as the subjects of MMLU. */
+  readonly groups?: readonly (ScoreFigures & { readonly name: string; readonly items: number; readonly base?: ScoreFigures })[];
   /** SHA-256 of the items. */
   readonly sha256?: string;
 }

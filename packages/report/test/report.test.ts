@@ -64,6 +64,15 @@ describe('the HTML report', () => {
     expect(modelCard(sampleData())).toContain('| my-task, 5-shot (accuracy) |');
   });
 
+  it('shows the groups of a task that lost most first', () => {
+    const data = sampleData();
+    const [task] = data.tasks!;
+    const group = (name: string, value: number) => ({ name, items: 9, value, low: 0, high: 1, base: { value: 0.5, low: 0, high: 1 } });
+    const html = renderHtml({ ...data, tasks: [{ ...task, groups: [group('old_times', 0.5), group('art', 0.2), group('law', 0.7)] }] });
+    const table = html.slice(html.indexOf('my-task, 5-shot by group'));
+    expect([...table.matchAll(/<th scope="row">([^<]+)</g)].slice(0, 3).map(([, name]) => name)).toEqual(['art', 'old times', 'law']);
+  });
+
   it('leaves out what was not measured', () => {
     const html = renderHtml(bare);
     expect(html).not.toContain('<svg');

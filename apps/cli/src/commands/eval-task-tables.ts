@@ -2,6 +2,7 @@ import type { Evaluation } from '@calibrant/pipeline';
 import { renderTable } from '../output/table.js';
 
 type Task = NonNullable<Evaluation['tasks']>[number];
+type Group = NonNullable<Extract<Task, { kind: 'choice' }>['groups']>[number];
 type Needle = NonNullable<Evaluation['needle']>;
 type Drift = NonNullable<Evaluation['drift']>;
 interface Share {
@@ -29,10 +30,26 @@ export function describeTasks(tasks: readonly Task[]): string {
       ? `\n\nExpected calibration error of the choices\n${renderTable(compared ? ['task', 'base', 'model'] : ['task', 'model'], calibrated)}`
       : '';
   const notes = tasks.flatMap((task) => {
-    const cut = task.cut > 0 ? [`${task.name}: ${task.cut} contexts were longer than the model sees and lost their beginning.`] : [];
+    const cut =
+      task.cut > 0
+        ? [
+            `${task.name}: ${task.cut} context${task.cut === 1 ? ' was' : 's were'} longer than the model sees and lost ${task.cut === 1 ? 'its' : 'their'} beginning.`,
+          ]
+        : [];
     return task.kind === 'generation' ? cut : [`${task.name}: guessing gives ${(100 * task.model.chance).toFixed(1)} %.`, ...cut];
   });
-  return [tables, ...(notes.length > 0 ? [`\n${notes.join(' ')}`] : []), calibration].join('');
+  const groups = tasks.flatMap((task) => (task.kind === 'choice' && task.groups ? [groupsTable(task, task.groups)] : []));
+  return [tables, ...(notes.length > 0 ? [`\n${notes.join(' ')}`] : []), calibration, ...groups].join('');
+}
+
+/** The groups that lost most first, where there is a base. */
+function groupsTable(task: Task, groups: readonly Group[]): string {
+  const change = ({ model, base }: Group) => (base ? model.value - base.value : 0);
+  const rows = [...groups]
+    .sort((a, b) => change(a) - change(b))
+    .map(({ name, model, base }) => [name, String(model.count), share(model), ...(base ? [share(base)] : [])]);
+  const head = ['group', 'items', 'accuracy', ...(groups.some(({ base }) => base) ? ['base'] : [])];
+  return `\n\n${nameOf(task)} by group\n${renderTable(head, rows)}`;
 }
 
 /** `mmlu, 5-shot` */

@@ -5,6 +5,8 @@ export interface ChoiceItem {
   readonly options: readonly ChoiceOption[];
   /** Index of the right option. */
   readonly answer: number;
+  /** Of what kind the item is: MMLU's subject. Scores are also given for each group. */
+  readonly group?: string;
   /** How every context begins: solved examples stand between it and the question. */
   readonly instruction?: string;
 }
@@ -29,7 +31,7 @@ export function choiceItem(context: string, choices: readonly string[], answer: 
 
 /**
  * Reads a row of the user's own schema: `{ "context" | "question": string, "choices": string[], "answer": index }`. A `context` is continued as it is; a
- * `question` is asked as `Question: …\nAnswer:`. The index counts from 0; a letter (`"B"`) is also understood.
+ * `question` is asked as `Question: …\nAnswer:`. The index counts from 0; a letter (`"B"`) is also understood. A `group` may name the kind of the item.
  *
  * @throws CalibrantError `INVALID_ARGUMENT` that names `where` and the key
  */
@@ -39,7 +41,8 @@ export function readChoiceRow(row: TaskRow, where: string): ChoiceItem {
     throw wrong(where, 'it needs either "context" or "question", a string');
   const choices = textsOf(row['choices'], where, 'choices');
   const answer = indexOf(row['answer'], choices.length, where, 'answer');
-  return choiceItem(typeof context === 'string' ? context : `Question: ${question}\nAnswer:`, choices, answer);
+  const item = choiceItem(typeof context === 'string' ? context : `Question: ${question}\nAnswer:`, choices, answer);
+  return row['group'] === undefined ? item : { ...item, group: textOf(row['group'], where, 'group') };
 }
 
 /** @throws CalibrantError `INVALID_ARGUMENT` unless the value is a text that is not empty */

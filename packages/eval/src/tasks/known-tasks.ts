@@ -61,7 +61,8 @@ export const KNOWN_TASKS: readonly KnownTask[] = [
       const list = choices.map((choice, i) => `${letters[i]}. ${choice}\n`).join('');
       const instruction = `The following are multiple choice questions (with answers)${subject}.\n\n`;
       const answer = indexOf(row['answer'], choices.length, where, 'answer');
-      return { ...choiceItem(`${instruction}${question}\n${list}Answer:`, letters, answer), instruction };
+      const group = typeof row['subject'] === 'string' ? { group: row['subject'] } : {};
+      return { ...choiceItem(`${instruction}${question}\n${list}Answer:`, letters, answer), instruction, ...group };
     },
   },
   {

@@ -9,6 +9,7 @@ import { type OptionScore, type ScoreOptions, scoreOptions } from './score-optio
 /** A model's log-likelihoods of an item's options. */
 export interface ScoredItem {
   readonly answer: number;
+  readonly group?: string;
   readonly options: readonly (OptionScore & {
     readonly tokens: number;
     /** Unicode characters and UTF-8 bytes of the choice without the space before it. */
@@ -60,6 +61,7 @@ export async function scoreChoices(options: MultipleChoiceOptions): Promise<{ re
   let at = 0;
   const scored = items.map((item, i) => ({
     answer: item.answer,
+    ...(item.group === undefined ? {} : { group: item.group }),
     options: item.options.map(({ continuation }, j) => {
       const choice = continuation.trimStart();
       return {

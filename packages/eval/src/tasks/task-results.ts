@@ -25,9 +25,17 @@ export interface ChoiceResult extends TaskSource {
   readonly metric: ChoiceMetric;
   readonly model: ChoiceFigures;
   readonly base?: ChoiceFigures;
+  /** The reported accuracy in each group of items, by name; absent where items have no group. */
+  readonly groups?: readonly GroupResult[];
   readonly comparison?: PairedComparison;
   /** Options whose context lost its beginning, because the model does not see that many tokens. */
   readonly cut: number;
+}
+
+export interface GroupResult {
+  readonly name: string;
+  readonly model: Proportion;
+  readonly base?: Proportion;
 }
 
 /** A task in which the model writes its answer, greedily. */
@@ -68,10 +76,28 @@ export function choiceResult(
     metric,
     cut: model.cut,
     model: choiceFigures(model.scored),
+    ...groupsOf(metric, model.scored, base?.scored),
     ...(base
       ? { base: choiceFigures(base.scored), comparison: comparePairs(choicesOf(base.scored, metric), choicesOf(model.scored, metric)) }
       : {}),
   };
+}
+
+function groupsOf(
+  metric: ChoiceMetric,
+  model: readonly ScoredItem[],
+  base: readonly ScoredItem[] | undefined,
+): Pick<ChoiceResult, 'groups'> {
+  const names = [...new Set(model.flatMap(({ group }) => group ?? []))].sort();
+  if (names.length === 0) return {};
+  const of = (scored: readonly ScoredItem[], name: string) =>
+    proportion(
+      choicesOf(
+        scored.filter(({ group }) => group === name),
+        metric,
+      ).right,
+    );
+  return { groups: names.map((name) => ({ name, model: of(model, name), ...(base ? { base: of(base, name) } : {}) })) };
 }
 
 /** Figures of a task in which models write. @param written what the model wrote for each item, `ofBase` what the base wrote; behind examples both count up to a blank line. `cut`: prompts that lost their beginning */

@@ -1,4 +1,13 @@
-import type { ChoiceFigures, DriftFigures, Evaluation, NeedleFigures, NeedleResult, Proportion, TaskResult } from '@calibrant/eval';
+import type {
+  ChoiceFigures,
+  DriftFigures,
+  Evaluation,
+  GroupResult,
+  NeedleFigures,
+  NeedleResult,
+  Proportion,
+  TaskResult,
+} from '@calibrant/eval';
 import type { GenerationFigures, LongContextFigures, ReportData, ScoreFigures, TaskFigures } from '@calibrant/report';
 
 /** The parts of an evaluation beyond a text that a report shows: tasks, facts in long texts, and how long greedy texts stay the same. */
@@ -33,8 +42,13 @@ function taskOf(task: TaskResult): TaskFigures {
     ...(base ? { base: of(base) } : {}),
     ...(comparison ? { broken: comparison.broken, mended: comparison.mended, pValue: comparison.pValue } : {}),
     ...(task.kind === 'choice' ? { chance: task.model.chance } : {}),
+    ...(task.kind === 'choice' && task.groups ? { groups: task.groups.map(groupOf) } : {}),
     sha256,
   };
+}
+
+function groupOf({ name, model, base }: GroupResult): NonNullable<TaskFigures['groups']>[number] {
+  return { name, items: model.count, ...score(model), ...(base ? { base: score(base) } : {}) };
 }
 
 function longContextOf({ trials, chance, model, base }: NeedleResult): LongContextFigures {

@@ -20,10 +20,23 @@ export function tasksTable(tasks: readonly TaskFigures[]): string {
     ]),
     'scores',
   );
+  const groups = tasks.flatMap((task) => (task.groups ? [groupsTable(task, task.groups)] : []));
   const cut = tasks.flatMap((task) => (task.cut ? [`${taskName(task)} ${task.cut}`] : []));
-  return cut.length === 0
-    ? table
-    : `${table}<p>${escapeHtml(`Contexts that were longer than the model sees and lost their beginning: ${cut.join(', ')}.`)}</p>`;
+  const notes =
+    cut.length === 0
+      ? ''
+      : `<p>${escapeHtml(`Contexts that were longer than the model sees and lost their beginning: ${cut.join(', ')}.`)}</p>`;
+  return table + notes + groups.join('');
+}
+
+/** What lost most comes first. */
+function groupsTable(task: TaskFigures, groups: NonNullable<TaskFigures['groups']>): string {
+  const change = ({ value, base }: (typeof groups)[number]) => (base ? value - base.value : 0);
+  const rows = [...groups]
+    .sort((a, b) => change(a) - change(b))
+    .map((group) => [group.name.replaceAll('_', ' '), String(group.items), group.base ? interval(group.base) : '–', interval(group)]);
+  const caption = `Scores of ${taskName(task)} by group${groups.some(({ base }) => base) ? ', the largest losses first' : ''}`;
+  return `<details><summary>${escapeHtml(`${taskName(task)} by group`)}</summary>${htmlTable(caption, ['group', 'items', 'full precision', 'quantized'], rows, 'scores')}</details>`;
 }
 
 /** `mmlu, 5-shot` */
