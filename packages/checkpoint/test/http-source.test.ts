@@ -65,6 +65,17 @@ describe('a remote file', () => {
     expect(requests.map((request) => request.split(' ')[1])).toEqual(['0-0', '0-0', '100-299', '150-299', '150-299']);
   });
 
+  it('is given up when connections end after a few bytes every time', async () => {
+    const few: Fault = (response, start, end) => {
+      response.writeHead(206, { 'content-range': `bytes ${start}-${end}/1000`, etag: '"1"' });
+      response.write(contents.subarray(start, start + 5), () => response.destroy());
+    };
+    const { url, requests } = await serve([undefined, ...Array.from({ length: 100 }, () => few)]);
+    const source = await httpSource(url, { ...quick, retries: 3 });
+    await expect(source.read(0, 1000)).rejects.toMatchObject({ code: 'NETWORK' });
+    expect(requests.length).toBe(1 + 1 + 3);
+  });
+
   it('is given up when the server stays silent or gone', async () => {
     const { url } = await serve([() => {}, () => {}]);
     await expect(httpSource(url, { ...quick, retries: 1, stallTimeout: 50 })).rejects.toMatchObject({

@@ -6,9 +6,12 @@ export interface RetryOptions {
   /** Milliseconds before the first repetition; doubles with every failure, up to 30 s. */
   readonly retryDelay: number;
   readonly signal?: AbortSignal;
-  /** Something that grows while the work gets on: progress forgives earlier failures. */
+  /** Bytes so far: progress of 4 KiB forgives earlier failures. */
   readonly progress?: () => number;
 }
+
+/** A connection that ends after a few bytes every time would never come to an end. */
+const LEAST_PROGRESS = 4096;
 
 /** Marks an error as worth another attempt, at the earliest after `retryAfter` milliseconds. */
 export function retryable(
@@ -30,8 +33,7 @@ export async function withRetries<T>(attempt: () => Promise<T>, { retries, retry
       throwIfAborted(signal);
       if (!CalibrantError.isInstance(error) || error.details['retryable'] !== true) throw error;
       const now = progress?.() ?? 0;
-      if (now > reached) failures = 0;
-      reached = now;
+      if (now >= reached + LEAST_PROGRESS) [failures, reached] = [0, now];
       if (failures >= retries) throw error;
       const wait = Math.min(30_000, retryDelay * 2 ** failures++);
       await pause(Math.max(wait, Math.min(120_000, Number(error.details['retryAfter'] ?? 0))), signal);
