@@ -91,7 +91,7 @@ describe('perplexity', () => {
     await expect(perplexity({ backend, model, windows: cutWindows([0, 1, 2, 7], { length: 2 }) })).rejects.toThrow(
       /Token 1 of window 1 is 7, but the model knows ids 0 to 2/,
     );
-    expect(() => cutWindows([5])).toThrow(/1 tokens; windowed-512 needs at least 2/);
+    expect(() => cutWindows([5])).toThrow(/1 token; windowed-512 needs at least 2/);
     expect(() => cutWindows([1, 2], { length: 1 })).toThrow(/at least 2 tokens, found the length 1/);
     expect(() => cutWindows([1, 2], { maxWindows: 0 })).toThrow(/maxWindows 0/);
   });
