@@ -23,7 +23,7 @@ export interface StatisticsOptions extends RunOptions {
   readonly calibration?: RecipeInput['calibration'];
   /** The file to write. It appears only when complete. */
   readonly out: string;
-  /** Also keep the Hessian of every input in a file beside `out` (see {@link hessianFileOf}), for GPTQ. It takes 2 · in² bytes for each. */
+  /** Also keep the Hessian of every input in a file beside `out`, `statistics.hessians.safetensors`, for GPTQ. It takes 2 · in² bytes for each. */
   readonly hessians?: boolean;
   /** Replace it when it exists. */
   readonly force?: boolean;
