@@ -1,11 +1,12 @@
 import { awq } from '@calibrant/awq';
 import { createCpuBackend } from '@calibrant/backend-cpu';
-import { type Backend, type Checkpoint, tensor, toF32 } from '@calibrant/core';
+import { type Backend, type Checkpoint, createRng, tensor, toF32 } from '@calibrant/core';
 import { measureLayers, openModel } from '@calibrant/pipeline';
 import { smoothquant } from '@calibrant/smoothquant';
 import { modelFolder } from '@calibrant/tiny-llama';
 import { openTransformer } from '@calibrant/transformer';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { variantModel } from '../../transformer/test/variant-model.js';
 import { testRegistry } from './fixture.js';
 import { transformedModel } from './transformed-model.js';
 
@@ -83,4 +84,18 @@ describe('errors of layers', () => {
     await base.release();
     expect(backend.allocatedBytes()).toBeLessThanOrEqual(before);
   });
+
+  it.each(['gemma2', 'qwen2-moe', 'opt'])(
+    'of %s are none where SmoothQuant moved channels, through norms, experts and biases',
+    async (name) => {
+      const random = createRng(3);
+      const texts = [1, 2].map(() => Int32Array.from({ length: 16 }, () => random.integer(320)));
+      const variant = variantModel(name, {}).checkpoint;
+      const { model } = await transformedModel(variant, smoothquant(), { throughLayers: true, alpha: 0.6 }, texts, backend);
+      const [base, quantized] = [variant, model].map((each) => openTransformer(each, backend));
+      const { layers } = await measureLayers({ base, quantized, sequences: texts, backend });
+      await Promise.all([base.release(), quantized.release()]);
+      for (const { weightError, outputError = 0 } of layers) expect(Math.max(weightError, outputError)).toBeLessThan(1e-10);
+    },
+  );
 });
