@@ -1,9 +1,9 @@
 // Calibrant's GPTQ beside the original algorithm (gptq_reference.py) on the same model, calibration tokens and settings: perplexity on one text, by one evaluator.
 // Build first, and make a Python environment with requirements.txt (README.md). Options: --model FOLDER, --calibration FILE, --text FILE, --samples N (64), --length N (512),
 // --windows N (32), --seeds N (1: calibration sets), --repeats N (1: dampings of 0.01 · (1 + 0.001 k), which change nothing but how rounding noise falls), --threads N (2),
-// --python PATH (python3), --settings LIST (all). Ratios are averaged over seeds and repeats.
+// --python PATH (python3), --settings LIST (all), --keep FOLDER (the models of the last run stay there, for layer_by_layer.py). Ratios are averaged over seeds and repeats.
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '2' },
     python: { type: 'string', default: 'python3' },
     settings: { type: 'string', default: '' },
+    keep: { type: 'string' },
   },
 });
 const SETTINGS = [
@@ -44,7 +45,8 @@ const SETTINGS = [
 
 const registry = createRegistry([architectures, gptq(), compressedTensors()]);
 const backend = createCpuBackend({ threads: Number(values.threads) });
-const folder = await mkdtemp(path.join(tmpdir(), 'calibrant-gptq-'));
+const folder = path.resolve(values.keep ?? (await mkdtemp(path.join(tmpdir(), 'calibrant-gptq-'))));
+await mkdir(folder, { recursive: true });
 const at = (name) => path.join(folder, name);
 const script = fileURLToPath(new URL('./gptq_reference.py', import.meta.url));
 
@@ -60,7 +62,7 @@ async function run(seed, damp) {
   const set = await calibrationSet(calibration, { tokenizer: await openTokenizer(checkpoint) });
   await checkpoint.close();
   await writeFile(at('ids.json'), JSON.stringify(set.sequences.map((ids) => [...ids])));
-  const jobs = SETTINGS.map((setting, i) => ({ ...setting, damp, ids: at('ids.json'), out: at(`original-${i}`) }));
+  const jobs = SETTINGS.map((setting, i) => ({ ...setting, damp, ids: at('ids.json'), out: at(`original-${i}`), ours: at(`ours-${i}`) }));
   await writeFile(at('jobs.json'), JSON.stringify(jobs));
   execFileSync(values.python, [script, values.model, at('jobs.json'), '--threads', values.threads], { stdio: 'ignore' });
   const pairs = [];
@@ -71,8 +73,8 @@ async function run(seed, damp) {
       format: { name: 'compressed-tensors', options: { scaleDtype: 'f32' } },
       calibration,
     };
-    await quantizeModel({ model: values.model, out: at('ours'), recipe, force: true, registry, backend });
-    pairs.push([await perplexity(jobs[i].out), await perplexity(at('ours'))]);
+    await quantizeModel({ model: values.model, out: jobs[i].ours, recipe, force: true, registry, backend });
+    pairs.push([await perplexity(jobs[i].out), await perplexity(jobs[i].ours)]);
     console.error(
       `seed ${seed}, ${SETTINGS[i].name}: ${pairs
         .at(-1)
@@ -99,5 +101,5 @@ try {
   }
 } finally {
   await backend.close();
-  await rm(folder, { recursive: true, force: true });
+  if (!values.keep) await rm(folder, { recursive: true, force: true });
 }
