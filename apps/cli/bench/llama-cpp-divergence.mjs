@@ -1,6 +1,7 @@
 // Mean KL divergence of GGUF files from the model in full precision, in llama.cpp and in our forward pass with activations rounded as llama.cpp rounds them:
-//   node bench/llama-cpp-divergence.mjs [--schemes Q8_0,Q4_K_M,…] [--windows N]
-// Both sides' probabilities go through the same sum, written out below.
+//   node bench/llama-cpp-divergence.mjs [--schemes Q8_0,Q4_K_M,…] [--windows N] [--text FILE]
+// Both sides' probabilities go through the same sum, written out below. The standard error is that of the tokens' differences: a last bit decides which way an activation is rounded, and what
+// comes after it is noise.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -16,13 +17,17 @@ import { roundedActivations } from './rounded-activations.mjs';
 const WINDOW = 512;
 const AS_OURS = { flashAttention: false, experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' };
 const { values } = parseArgs({
-  options: { schemes: { type: 'string', default: 'Q8_0,Q6_K,Q5_K_M,Q4_K_M,Q4_0,Q3_K_M,Q2_K' }, windows: { type: 'string', default: '4' } },
+  options: {
+    schemes: { type: 'string', default: 'Q8_0,Q6_K,Q5_K_M,Q4_K_M,Q4_0,Q3_K_M,Q2_K' },
+    windows: { type: 'string', default: '4' },
+    text: { type: 'string', default: evaluationTextPath },
+  },
 });
 const registry = await loadRegistry();
 const backend = createCpuBackend();
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error });
 const scratch = await mkdtemp(path.join(tmpdir(), 'calibrant-bench-'));
-const text = await readFile(evaluationTextPath, 'utf8');
+const text = await readFile(values.text, 'utf8');
 const run = { registry, backend };
 
 async function quantized(scheme) {
@@ -43,7 +48,9 @@ async function theirs(modelPath) {
     for (const { next } of (await sequence.controlledEvaluate(asked)).slice(0, -1)) {
       const row = new Float32Array(next.probabilities.size);
       for (const [id, probability] of next.probabilities) row[id] = probability;
-      found.push(row);
+      // Their sum is made in f32.
+      const sum = row.reduce((total, value) => total + value, 0);
+      found.push(Float64Array.from(row, (value) => value / sum));
     }
   }
   await context.dispose();
@@ -82,22 +89,27 @@ function softmax(logits) {
   return powers.map((value) => value / sum);
 }
 
-/** Mean of Σ p·ln(p/q) in nats. */
-function meanDivergence(base, other) {
-  let total = 0;
-  for (const [i, p] of base.entries()) for (let id = 0; id < p.length; id++) if (p[id] > 0) total += p[id] * Math.log(p[id] / other[i][id]);
-  return total / base.length;
+/** Σ p·ln(p/q) in nats, of each token. */
+function divergences(base, other) {
+  return base.map((p, i) => p.reduce((sum, value, id) => (value > 0 ? sum + value * Math.log(value / other[i][id]) : sum), 0));
 }
+
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
 
 try {
   const full = await quantized('F32');
   const [theirBase, ourBase] = [await theirs(full), await ours(full)];
-  console.log('| scheme | KL, llama.cpp | KL, ours with 8-bit activations | difference |\n| --- | --- | --- | --- |');
+  console.log(
+    '| scheme | KL, llama.cpp | KL, ours with 8-bit activations | difference | standard error |\n| --- | --- | --- | --- | --- |',
+  );
   for (const scheme of values.schemes.split(',')) {
     const file = await quantized(scheme);
-    const [there, here] = [meanDivergence(theirBase, await theirs(file)), meanDivergence(ourBase, await ours(file))];
-    const apart = 100 * (there / here - 1);
-    console.log(`| ${scheme} | ${there.toFixed(6)} | ${here.toFixed(6)} | ${apart.toFixed(3)} % |`);
+    const [there, here] = [divergences(theirBase, await theirs(file)), divergences(ourBase, await ours(file))];
+    const apart = there.map((value, i) => (100 * (value - here[i])) / mean(here));
+    const error = Math.sqrt(mean(apart.map((value) => (value - mean(apart)) ** 2)) / (apart.length - 1));
+    console.log(
+      `| ${scheme} | ${mean(there).toFixed(6)} | ${mean(here).toFixed(6)} | ${mean(apart).toFixed(2)} % | ${error.toFixed(2)} % |`,
+    );
   }
 } finally {
   await llama.dispose();

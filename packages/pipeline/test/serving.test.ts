@@ -115,3 +115,44 @@ describe('one GPU', () => {
     expect(warnings(QWEN_72B, blocks('int4-g128-sym'), { format: 'gguf', gpus: [2] })).toEqual([]);
   });
 });
+
+describe('quantized inputs', () => {
+  const found = (scheme: string, activations: string, keepActivations: string[] = []) =>
+    warnings(LLAMA_8B, blocks(scheme), { format: 'compressed-tensors', recipe: { activations, keepActivations } }).filter((line) =>
+      line.includes('with inputs in'),
+    );
+
+  it.each([
+    ['int8-channel-sym', 'int8-token'],
+    ['int8-channel-sym', 'int8-token-asym'],
+    ['int8-channel-sym', 'int8-tensor-static'],
+    ['int8-tensor-sym', 'int8-token'],
+    ['fp8-channel', 'fp8-token'],
+    ['fp8-tensor', 'fp8-tensor-static'],
+    ['int4-g128-sym', 'int8-token'],
+    ['int4-channel-sym', 'int8-token'],
+    ['int4-g128-sym', 'fp8-token'],
+  ])('in %s with %s have a kernel', (scheme, activations) => {
+    expect(found(scheme, activations)).toEqual([]);
+  });
+
+  it.each([
+    ['int4-g128-sym', 'int4-token'],
+    ['int4-g128-asym', 'int8-token'],
+    ['int4-channel-sym', 'fp8-token'],
+    ['int4-g128-sym', 'int8-tensor-static'],
+    ['int8-g128-sym', 'int8-token'],
+    ['int8-channel-asym', 'int8-token'],
+    ['int8-channel-sym', 'fp8-token'],
+    ['int8-channel-sym', 'int8-tensor'],
+    ['fp8-channel', 'int8-token'],
+  ])('in %s with %s are warned about, naming both and what is taken', (scheme, activations) => {
+    const [warning, ...more] = found(scheme, activations);
+    expect(warning).toContain(`in ${scheme} with inputs in ${activations}. It takes int8`);
+    expect(more).toEqual([]);
+  });
+
+  it('are not looked for where inputs stay in floating point', () => {
+    expect(found('int4-g128-sym', 'int4-token', ['*'])).toEqual([]);
+  });
+});

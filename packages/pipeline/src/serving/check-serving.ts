@@ -10,6 +10,7 @@ import {
 } from '@calibrant/core';
 import { openModel } from '../open-model.js';
 import { openRegistered } from '../open-transformer.js';
+import { inputWarnings } from './input-checks.js';
 import { kernelWarnings } from './kernel-checks.js';
 import type { ServedLayer } from './served-layers.js';
 import { tensorParallelWarnings } from './tensor-parallel.js';
@@ -21,7 +22,7 @@ const SPLIT_FROM = 2e9;
 
 /**
  * What keeps a planned output from loading, or from running fast, in vLLM and SGLang, found before anything is computed: kernel sizes, fused layers on different grids,
- * groups that cannot be split over GPUs. Nothing for formats that other programs run.
+ * inputs on grids for which there is no kernel, groups that cannot be split over GPUs. Nothing for formats that other programs run.
  *
  * @param gpus numbers of GPUs to check; for models from 2 billion weights 2, 4 and 8 if absent
  */
@@ -44,6 +45,7 @@ export function servingWarnings(
   const scattered = name === 'gptq' && options?.actOrder === 'full' && options.staticGroups !== true;
   return [
     ...kernelWarnings(layers, format),
+    ...(recipe ? inputWarnings(layers, recipe) : []),
     ...(scattered
       ? [
           'actOrder=full scatters groups over the inputs: servers run such layers slower, and several refuse them with tensor parallelism. actOrder=group-aware keeps groups together.',
