@@ -40,7 +40,7 @@ const closing = [];
 try {
   const llama = await getLlama({ gpu: false, build: 'never', logLevel: LlamaLogLevel.error, maxThreads: threads });
   for (const type of ['f32', 'f16']) {
-    const path = await writeFloatGguf(checkpoint, model, type, folder);
+    const path = await writeFloatGguf(checkpoint, model, type, folder, backend);
     const loaded = await llama.loadModel({ modelPath: path });
     const context = await loaded.createContext({
       // More than a window, so that the binding does not shift the context at its last token.

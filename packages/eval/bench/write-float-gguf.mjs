@@ -4,7 +4,7 @@ import { elementCount, parseOptions, rows, tensor, toDtype } from '@calibrant/co
 import { ggufFormat } from '@calibrant/gguf-format';
 
 /** Writes a checkpoint as a GGUF file with all matrices in one float type, for a model small enough to hold each tensor in memory. */
-export async function writeFloatGguf(checkpoint, model, type, folder) {
+export async function writeFloatGguf(checkpoint, model, type, folder, backend) {
   const format = ggufFormat();
   const options = parseOptions(format.options, {}, 'gguf');
   const linears = new Set(model.linears().map(({ name }) => name));
@@ -15,7 +15,7 @@ export async function writeFloatGguf(checkpoint, model, type, folder) {
     scheme: { kind: 'float', dtype: output.shape.length > 1 ? type : 'f32' },
   }));
   const target = join(folder, type);
-  const writer = await format.open(input, plan, outputFolder(target), options);
+  const writer = await format.open(input, plan, outputFolder(target), options, { backend });
   for (const planned of plan) {
     const { scheme, shape } = planned;
     const source = planned.constant ?? (await checkpoint.read(planned.source));

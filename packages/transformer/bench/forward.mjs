@@ -97,7 +97,7 @@ async function writeGguf(file) {
     write: async (offset, bytes) => void (await handle.write(bytes, 0, bytes.length, offset)),
     close: () => handle.close(),
   };
-  const writer = await format.open(input, plan, { create: async () => sink, writeText: async () => {} }, options);
+  const writer = await format.open(input, plan, { create: async () => sink, writeText: async () => {} }, options, { backend });
   for (const planned of plan) {
     const source = planned.constant ?? (await checkpoint.read(planned.source));
     const data = inOrder(toF32(source), planned);
