@@ -29,6 +29,10 @@ describe('the HTML report', () => {
     expect(html.slice(html.indexOf('calibrant-report">'))).not.toContain('<b>');
   });
 
+  it('shows commands within sentences as code', () => {
+    expect(renderHtml(sampleData())).toContain('<code>calibrant study calibration</code> measures');
+  });
+
   it('asks for nothing outside and runs no script', () => {
     const html = renderHtml(sampleData());
     expect(html).not.toMatch(/(?:src|href)="(?!data:|#)/);

@@ -58,7 +58,7 @@ function advice(data: ReportData): Section | undefined {
   const list = items.map(({ finding, evidence, next }) => {
     const options = next?.options ? ` <code>${escapeHtml(next.options)}</code>` : '';
     const what = next
-      ? `<p><b>Next:</b> ${escapeHtml(next.change)}${options}</p><p><span class="tag">expectation, not measured</span> ${escapeHtml(next.expectation)}.</p>`
+      ? `<p><b>Next:</b> ${escapeHtml(next.change)}${options}</p><p><span class="tag">expectation, not measured</span> ${withCode(next.expectation)}.</p>`
       : '';
     return `<li><p><b>${escapeHtml(finding)}</b></p><p><span class="tag">measured</span> ${escapeHtml(evidence)}</p>${what}</li>`;
   });
@@ -180,4 +180,9 @@ function provenance({ model, execution, recipe, calibration, quality, tasks = []
       ? ''
       : `<details open><summary>Recipe</summary><pre>${escapeHtml(JSON.stringify(recipe, null, 2))}</pre></details>`;
   return { heading: 'Recipe and provenance', html: htmlTable('How it was made and measured', ['', ''], facts, 'facts') + json };
+}
+
+/** Escaped text, with what stands between backticks as code. */
+function withCode(text: string): string {
+  return escapeHtml(text).replace(/`([^`]+)`/g, '<code>$1</code>');
 }
