@@ -36,7 +36,12 @@ export interface Limit {
 /** Activations in llama.cpp are part of the architecture. */
 export const SILU: Limit = { field: 'hidden_act', allowed: [undefined, 'silu', 'swish'], because: 'llama.cpp computes SiLU' };
 
-/** The same for GELU, under the names of its forms: llama.cpp computes the tanh form for all. */
+/** Layers that have biases in some checkpoints and none in llama.cpp. */
+export function noBiases(field: string): Limit {
+  return { field, allowed: [undefined, false], because: 'llama.cpp has no biases there' };
+}
+
+/** GELU, under the names of its forms: llama.cpp computes the tanh form for all. */
 export function gelu(field: string): Limit {
   return {
     field,
@@ -65,7 +70,7 @@ export interface GgufArchitecture {
   readonly spelling?: Partial<Record<SizeName, readonly string[]>>;
   /** Values where config.json is silent. */
   readonly defaults?: Readonly<Record<string, number>>;
-  /** By model type: what its config class says where config.json is silent, of the values below. */
+  /** The same by model type, where config classes differ. */
   readonly silent?: Readonly<Record<string, Json>>;
   /** Heads that share keys and values, where config.json has its own way to say it. */
   kvHeads?(config: Json, heads: number): number;

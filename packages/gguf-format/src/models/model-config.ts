@@ -67,7 +67,7 @@ export function readModelConfig(raw: Json, architecture: GgufArchitecture, model
     headDimGiven,
     intermediateSize: size('intermediate_size', intermediate),
     contextLength: size('max_position_embeddings'),
-    normEps: number([architecture.epsilon.config], usualEpsilon(String(raw['model_type']), architecture)),
+    normEps: number([architecture.epsilon.config], usualEpsilon(architecture, String(raw['model_type']))),
     ropeDims: rope ? 2 * Math.floor((headDim * Number(part)) / 2) : 0,
     ropeTheta: Number(theta ?? 0),
     localRopeTheta: localTheta === undefined ? undefined : Number(localTheta),
@@ -79,9 +79,9 @@ export function readModelConfig(raw: Json, architecture: GgufArchitecture, model
   return config;
 }
 
-/** What the config classes say where config.json is silent. */
-function usualEpsilon(modelType: string, { epsilon }: GgufArchitecture): number {
-  return epsilon.key === 'layer_norm_epsilon' || ['mixtral', 'olmo2', 'phi3'].includes(modelType) ? 1e-5 : 1e-6;
+/** What the config class says where config.json is silent. */
+function usualEpsilon({ epsilon: { key, config }, defaults, silent }: GgufArchitecture, modelType: string): number {
+  return Number(silent?.[modelType]?.[config] ?? defaults?.[config] ?? (key === 'layer_norm_epsilon' ? 1e-5 : 1e-6));
 }
 
 /** Rotary settings in the newer spelling: of all layers, or of those that see all and those that slide. */

@@ -1,5 +1,5 @@
 import { CalibrantError } from '@calibrant/core';
-import { attentionRules, GATED_MLP, type GgufArchitecture, gelu, RMS, type TensorRule } from '../architecture.js';
+import { attentionRules, GATED_MLP, type GgufArchitecture, gelu, noBiases, RMS, type TensorRule } from '../architecture.js';
 import type { Json, ModelConfig } from '../model-config.js';
 
 const OUTSIDE: readonly TensorRule[] = [
@@ -24,7 +24,7 @@ const COMMON = {
   blocks: 'model.layers.',
 } as const;
 
-const NO_BIAS = { field: 'attention_bias', allowed: [undefined, false], because: 'llama.cpp has no biases there' };
+const NO_BIAS = noBiases('attention_bias');
 const CAUSAL = { field: 'use_bidirectional_attention', allowed: [undefined, false], because: 'only causal models are converted' };
 
 /** Gemma 1: norms multiply by 1 + weight, the head is the embedding. */

@@ -1,4 +1,4 @@
-import { type GgufArchitecture, gelu, type TensorRule } from '../architecture.js';
+import { type GgufArchitecture, gelu, noBiases, type TensorRule } from '../architecture.js';
 
 const MLP_4H: readonly TensorRule[] = [
   ['ffn_up', 'mlp.dense_h_to_4h'],
@@ -159,6 +159,6 @@ export const falcon: GgufArchitecture = {
     gelu('activation'),
     { field: 'alibi', allowed: [undefined, false], because: 'llama.cpp knows only the Falcons with rotary positions' },
     { field: 'parallel_attn', allowed: [undefined, true], because: 'llama.cpp computes attention and MLP side by side' },
-    { field: 'bias', allowed: [undefined, false], because: 'llama.cpp has no biases there' },
+    noBiases('bias'),
   ],
 };

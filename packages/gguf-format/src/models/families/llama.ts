@@ -1,18 +1,6 @@
 import { CalibrantError } from '@calibrant/core';
-import {
-  attentionRules,
-  GATED_MLP,
-  type GgufArchitecture,
-  HEAD_NORMS,
-  type Limit,
-  OUTSIDE,
-  PRE_NORMS,
-  RMS,
-  SILU,
-} from '../architecture.js';
+import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, noBiases, OUTSIDE, PRE_NORMS, RMS, SILU } from '../architecture.js';
 import { checkWindow } from '../check-window.js';
-
-const noBiases = (field: string): Limit => ({ field, allowed: [undefined, false], because: 'llama.cpp has no biases there' });
 
 /** Llama, Mistral and Mixtral: one architecture, which Mixtral's experts and Mistral's window tell apart. */
 export const llama: GgufArchitecture = {
@@ -21,7 +9,7 @@ export const llama: GgufArchitecture = {
   modelTypes: ['llama', 'mistral', 'mixtral'],
   classes: ['LlamaForCausalLM', 'MistralForCausalLM', 'MixtralForCausalLM'],
   variant: ({ has, number }) => (has('blk.0.ffn_gate_inp.weight') ? 2 : number('attention.sliding_window') !== undefined ? 1 : 0),
-  silent: { mixtral: { num_local_experts: 8, num_experts_per_tok: 2 } },
+  silent: { mixtral: { num_local_experts: 8, num_experts_per_tok: 2, rms_norm_eps: 1e-5 } },
   // The first Llama's own name.
   spelling: { max_position_embeddings: ['max_position_embeddings', 'max_sequence_length'] },
   epsilon: RMS,
@@ -107,6 +95,7 @@ export const olmo2: GgufArchitecture = {
   name: 'olmo2',
   modelTypes: ['olmo2'],
   classes: ['Olmo2ForCausalLM'],
+  defaults: { rms_norm_eps: 1e-5 },
   epsilon: RMS,
   rope: { theta: 10000 },
   head: 'own',

@@ -1,5 +1,5 @@
 import { CalibrantError } from '@calibrant/core';
-import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, OUTSIDE, PRE_NORMS, SILU } from '../architecture.js';
+import { attentionRules, GATED_MLP, type GgufArchitecture, HEAD_NORMS, noBiases, OUTSIDE, PRE_NORMS, SILU } from '../architecture.js';
 
 /** StableLM 2 and 3B: layer norms, a part of each head turns; the 12B norms each head of q and k. */
 export const stablelm: GgufArchitecture = {
@@ -47,7 +47,7 @@ export const commandR: GgufArchitecture = {
   constants: [['rope.scaling.type', 'none']],
   flags: [['use_qk_norm', 'blk.0.attn_q_norm.weight']],
   fixed: { hidden_act: 'silu' },
-  limits: [SILU, { field: 'attention_bias', allowed: [undefined, false], because: 'llama.cpp has no biases there' }],
+  limits: [SILU, noBiases('attention_bias')],
   check({ layers }, raw, model) {
     if ((raw['use_qk_norm'] === true) === layers >= PLUS) return;
     throw new CalibrantError(

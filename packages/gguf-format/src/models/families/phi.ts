@@ -35,6 +35,7 @@ export const phi3: GgufArchitecture = {
   name: 'phi3',
   modelTypes: ['phi3'],
   classes: ['Phi3ForCausalLM'],
+  defaults: { rms_norm_eps: 1e-5 },
   epsilon: RMS,
   rope: { theta: 10000 },
   factorTensors: ['longrope'],
